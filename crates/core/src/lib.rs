@@ -1,0 +1,29 @@
+//! The nouns of Millstream, and the traits at its edges.
+//!
+//! Everything here is a value or a contract: time, shards, offsets, chunks of records, watermarks, windows,
+//! and what a source, a format and a sink must do. There is no I/O here, no clock, no runtime and no SQL;
+//! the crates that have those depend on this one.
+
+mod chunk;
+mod format;
+mod offset;
+mod options;
+mod shard;
+mod sink;
+mod source;
+mod table;
+mod time;
+mod watermark;
+mod window;
+
+pub use chunk::Chunk;
+pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
+pub use offset::{Offset, OffsetError, Offsets};
+pub use options::{OptionError, OptionReader, Options};
+pub use shard::ShardId;
+pub use sink::{Emission, Sink, SinkError};
+pub use source::{BoxFuture, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+pub use table::{Boundedness, Connectors, Metadata, MetadataColumn, Role, Roles, TableDecl};
+pub use time::{Clock, Duration, EventTime};
+pub use watermark::{IdlePolicy, ShardProgress, ShardState, Watermarks};
+pub use window::{Window, WindowSpec};
