@@ -1,0 +1,42 @@
+//! How long records are kept.
+
+use crate::limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN};
+use crate::writer::Writer;
+use crate::{ControlError, Store, StreamInfo};
+
+impl Store {
+    /// Keeps records longer. Those that have expired already stay hidden or deleted only as far as deletion has come.
+    pub async fn increase_retention(&self, stream: &str, hours: u32) -> Result<(), ControlError> {
+        self.set_retention(stream, hours, move |old| hours >= old, "longer").await
+    }
+
+    /// Keeps records shorter: older ones can no longer be read, and are deleted soon.
+    pub async fn decrease_retention(&self, stream: &str, hours: u32) -> Result<(), ControlError> {
+        self.set_retention(stream, hours, move |old| hours <= old, "shorter").await
+    }
+
+    async fn set_retention(
+        &self,
+        stream: &str,
+        hours: u32,
+        fits: impl Fn(u32) -> bool + Send + 'static,
+        wanted: &'static str,
+    ) -> Result<(), ControlError> {
+        let name = stream.to_owned();
+        self.on_writer(move |writer| {
+            let stream = writer.stream(&name)?;
+            let old = stream.info.retention_hours;
+            if !(RETENTION_HOURS_MIN..=RETENTION_HOURS_MAX).contains(&hours) {
+                let range = format!("{RETENTION_HOURS_MIN} to {RETENTION_HOURS_MAX}");
+                return Err(ControlError::Invalid(format!("records are kept {range} hours, not {hours}")));
+            }
+            if !fits(old) {
+                let reason = format!("stream {name} keeps records {old} hours, and {hours} hours are not {wanted}");
+                return Err(ControlError::Invalid(reason));
+            }
+            let info = StreamInfo { retention_hours: hours, ..StreamInfo::clone(&stream.info) };
+            Ok(Writer::replace(writer, &stream, info)?)
+        })
+        .await
+    }
+}

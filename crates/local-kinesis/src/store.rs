@@ -1,0 +1,119 @@
+//! The handle of an open store: what callers hold. It looks things up and passes changes on to the one writer.
+
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::committer::{self, Command};
+use crate::error::StorageError;
+use crate::limits::QUEUE_BYTES_MAX;
+use crate::stream::{Catalog, Stream};
+use crate::writer::Writer;
+use crate::{ControlError, OpenError, StreamInfo, recover};
+
+/// The current time, ms since 1970; may go back, which no shard's arrivals do.
+pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// What an owner of a store may choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Memory for blocks read from disk.
+    pub cache_bytes: u64,
+    /// Memory for blocks of one stream that are on disk only in the journal yet.
+    pub stream_buffer_bytes: u64,
+    /// How often expired records are looked for.
+    pub trim_every_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { cache_bytes: 64 * 1024 * 1024, stream_buffer_bytes: 32 * 1024 * 1024, trim_every_ms: 10_000 }
+    }
+}
+
+/// All streams of one folder. Cheap to clone; the folder is closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    now: Now,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    /// Bytes that may still be queued.
+    room: Arc<Semaphore>,
+    /// `None` once closing.
+    queue: Option<mpsc::Sender<Command>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens a folder, making it if it does not exist, and starts the thread that writes.
+    pub fn open(folder: &Path, settings: &Settings, now: Now) -> Result<Self, OpenError> {
+        let writer = recover::open(folder, settings, Arc::clone(&now))?;
+        let catalog = writer.catalog.subscribe();
+        let (queue, commands) = mpsc::channel();
+        let committer = committer::start(writer, commands, settings.trim_every_ms).map_err(OpenError::Thread)?;
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        let inner = Inner { now, catalog, room, queue: Some(queue), committer: Some(committer) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The names of all streams, in order.
+    pub fn list(&self) -> Vec<String> {
+        self.inner.catalog.borrow().keys().cloned().collect()
+    }
+
+    /// One stream; `None` if there is none of that name.
+    pub fn describe(&self, stream: &str) -> Option<Arc<StreamInfo>> {
+        self.stream(stream).map(|stream| Arc::clone(&stream.info))
+    }
+
+    /// All streams, in order of their names.
+    pub fn describe_all(&self) -> Vec<Arc<StreamInfo>> {
+        self.inner.catalog.borrow().values().map(|stream| Arc::clone(&stream.info)).collect()
+    }
+
+    /// The time as this store sees it.
+    pub fn now_ms(&self) -> i64 {
+        (self.inner.now)()
+    }
+
+    pub(crate) fn stream(&self, name: &str) -> Option<Arc<Stream>> {
+        self.inner.catalog.borrow().get(name).cloned()
+    }
+
+    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+        &self.inner.room
+    }
+
+    pub(crate) fn send(&self, command: Command) -> Result<(), StorageError> {
+        let queue = self.inner.queue.as_ref().ok_or(StorageError::Stopped)?;
+        queue.send(command).map_err(|_| StorageError::Stopped)
+    }
+
+    /// Has the writer do something between two commits, and waits for what came of it.
+    pub(crate) async fn on_writer<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let (reply, replied) = oneshot::channel();
+        // A caller that no longer waits is no reason to stop.
+        self.send(Command::Change(Box::new(move |writer| drop(reply.send(work(writer))))))?;
+        replied.await.map_err(|_| StorageError::Stopped)?
+    }
+}
+
+impl Drop for Inner {
+    /// Waits for the committer, so that the folder can be opened again at once.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(committer) = self.committer.take()
+            && committer.join().is_err()
+        {
+            tracing::error!("the committer thread had panicked");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What the stream promises, by its public interface: within the process, and over the wire.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixture too")]
+
+mod fixture;
+mod read;
