@@ -1,1 +1,28 @@
-//! x
+//! SQL text in, [`Pipeline`] out.
+//!
+//! `parse` reads statements, `catalog` holds what was created, `plan` turns a query into HOT, PANE and CLOSE, and
+//! `effect` works out what a statement does. Errors carry a code, a place and a remedy. There is no I/O here and no
+//! clock; DataFusion is used for its logical side.
+
+mod catalog;
+mod create_table;
+mod effect;
+mod error;
+mod explain;
+mod parse;
+mod pipeline;
+mod plan;
+mod session;
+mod window;
+
+pub use catalog::{
+    Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SystemTable, Table, TimeAttribute, View,
+};
+pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
+pub use error::{Code, Position, SqlError};
+pub use explain::{Graph, Node, explain, graph};
+pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
+pub use pipeline::{GroupKey, Hot, Leaf, Pipeline, Rows, Stage, Warning, WindowBound};
+pub use plan::LeafNode;
+pub use session::{CatalogSource, Session, relation_of};
+pub use window::{WINDOW_COLUMNS, WindowAssign};

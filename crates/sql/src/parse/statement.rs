@@ -1,0 +1,108 @@
+//! The statements Millstream knows, as parsed: names and spans, nothing looked up yet.
+
+use arrow::datatypes::DataType;
+use datafusion::sql::sqlparser::ast::{Expr, Query};
+
+use crate::Position;
+
+/// One statement of a script.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    pub kind: StatementKind,
+    /// The text, without the closing semicolon.
+    pub text: String,
+    /// Where it starts in the script.
+    pub at: Option<Position>,
+}
+
+/// A name with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    pub text: String,
+    pub at: Option<Position>,
+}
+
+/// What a statement asks for.
+#[derive(Clone, Debug)]
+pub enum StatementKind {
+    CreateTable(CreateTable),
+    CreateView { name: Name, query: Box<Query>, or_replace: bool, if_not_exists: bool },
+    CreateMaterializedView { name: Name, options: Vec<WithOption>, query: Box<Query>, if_not_exists: bool },
+    Insert { table: Name, columns: Vec<Name>, query: Box<Query> },
+    Drop { what: DropKind, name: Name, if_exists: bool },
+    Show(ShowKind),
+    Describe(Name),
+    Explain(Box<Query>),
+    Set { key: String, value: String },
+    AlterQuery { name: Name, action: QueryAction },
+    Select(Box<Query>),
+}
+
+/// What DROP removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropKind {
+    Table,
+    View,
+    MaterializedView,
+    Query,
+}
+
+/// What SHOW lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShowKind {
+    Tables,
+    Queries,
+    Streams,
+}
+
+/// What ALTER QUERY does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryAction {
+    Pause,
+    Resume,
+}
+
+/// `'key' = 'value'` in WITH.
+#[derive(Clone, Debug)]
+pub struct WithOption {
+    pub key: String,
+    pub value: String,
+    pub at: Option<Position>,
+}
+
+/// `CREATE TABLE name (columns) WITH (options)`.
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDef>,
+    pub watermark: Option<WatermarkDef>,
+    pub primary_key: Vec<Name>,
+    pub options: Vec<WithOption>,
+}
+
+/// One column of CREATE TABLE.
+#[derive(Clone, Debug)]
+pub struct ColumnDef {
+    pub name: Name,
+    pub kind: ColumnKind,
+}
+
+/// Where a column's values come from.
+#[derive(Clone, Debug)]
+pub enum ColumnKind {
+    /// The payload.
+    Physical { data_type: DataType, nullable: bool },
+    /// The record's envelope; the key is the column's name unless FROM gives another.
+    Metadata { data_type: DataType, key: Option<String> },
+    /// An expression over the other columns.
+    Computed(Box<Expr>),
+}
+
+/// `WATERMARK FOR column AS expression`.
+#[derive(Clone, Debug)]
+pub struct WatermarkDef {
+    pub column: Name,
+    pub expression: Box<Expr>,
+    pub at: Option<Position>,
+}

@@ -1,0 +1,197 @@
+//! SQL types of column declarations, to Arrow and back. The grammar is Flink's.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::{Position, SqlError};
+
+/// The zone of `TIMESTAMP_LTZ` columns: instants are kept in UTC.
+const UTC: &str = "UTC";
+/// Flink's default precision of TIMESTAMP.
+const DEFAULT_TIMESTAMP_PRECISION: u64 = 6;
+/// `ROW<a ROW<…>>` deeper than this is refused, so that a hostile text cannot exhaust the stack.
+const MAX_DEPTH: usize = 32;
+
+/// Reads a type at the parser's position.
+pub(crate) fn parse_type(parser: &mut Parser<'_>) -> Result<DataType, SqlError> {
+    parse_nested(parser, 0)
+}
+
+fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlError> {
+    let token = parser.next_token();
+    let at = Position::of(token.span);
+    if depth > MAX_DEPTH {
+        return Err(SqlError::new(format!("a type is nested deeper than {MAX_DEPTH} levels")).at(at));
+    }
+    let Token::Word(word) = &token.token else {
+        return Err(SqlError::new(format!("expected a type, found {}", token.token)).at(at));
+    };
+    let data_type = match word.value.to_ascii_uppercase().as_str() {
+        "STRING" | "TEXT" => DataType::Utf8,
+        "VARCHAR" | "CHAR" | "CHARACTER" => {
+            parse_numbers(parser)?;
+            DataType::Utf8
+        }
+        "BOOLEAN" | "BOOL" => DataType::Boolean,
+        "TINYINT" => DataType::Int8,
+        "SMALLINT" => DataType::Int16,
+        "INT" | "INTEGER" => DataType::Int32,
+        "BIGINT" => DataType::Int64,
+        "FLOAT" | "REAL" => DataType::Float32,
+        "DOUBLE" => {
+            let _ = parser.parse_keyword(Keyword::PRECISION);
+            DataType::Float64
+        }
+        "DECIMAL" | "DEC" | "NUMERIC" => decimal(&parse_numbers(parser)?).map_err(|error| error.at(at))?,
+        "BYTES" | "VARBINARY" | "BINARY" => {
+            parse_numbers(parser)?;
+            DataType::Binary
+        }
+        "DATE" => DataType::Date32,
+        "TIME" => {
+            parse_numbers(parser)?;
+            DataType::Time32(TimeUnit::Millisecond)
+        }
+        "TIMESTAMP" => {
+            let precision = parse_numbers(parser)?.first().copied().unwrap_or(DEFAULT_TIMESTAMP_PRECISION);
+            let zoned = parse_zone(parser)?;
+            timestamp(precision, zoned).map_err(|error| error.at(at))?
+        }
+        "TIMESTAMP_LTZ" | "TIMESTAMPTZ" => {
+            let precision = parse_numbers(parser)?.first().copied().unwrap_or(DEFAULT_TIMESTAMP_PRECISION);
+            timestamp(precision, true).map_err(|error| error.at(at))?
+        }
+        "ROW" | "STRUCT" => {
+            let fields = parse_bracketed(parser, |parser| {
+                let name = parser.parse_identifier()?;
+                Ok(Field::new(crate::parse::fold(&name), parse_nested(parser, depth + 1)?, true))
+            })?;
+            DataType::Struct(Fields::from(fields))
+        }
+        "ARRAY" => {
+            let mut items = parse_bracketed(parser, |parser| parse_nested(parser, depth + 1))?;
+            match (items.pop(), items.is_empty()) {
+                (Some(item), true) => DataType::List(Arc::new(Field::new("item", item, true))),
+                _ => return Err(SqlError::new("ARRAY takes one type: ARRAY<STRING>").at(at)),
+            }
+        }
+        other => {
+            return Err(SqlError::new(format!("unknown type {other}")).at(at).hint(
+                "known types: STRING, VARCHAR(n), BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), \
+                 DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), BYTES, ROW<…>, ARRAY<…>",
+            ));
+        }
+    };
+    Ok(data_type)
+}
+
+/// `(3)`, `(10, 2)` or nothing.
+fn parse_numbers(parser: &mut Parser<'_>) -> Result<Vec<u64>, SqlError> {
+    if !parser.consume_token(&Token::LParen) {
+        return Ok(Vec::new());
+    }
+    let numbers = parser.parse_comma_separated(Parser::parse_literal_uint)?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(numbers)
+}
+
+/// `WITH [LOCAL] TIME ZONE`, `WITHOUT TIME ZONE` or nothing.
+fn parse_zone(parser: &mut Parser<'_>) -> Result<bool, SqlError> {
+    if parser.parse_keyword(Keyword::WITHOUT) {
+        parser.expect_keywords(&[Keyword::TIME, Keyword::ZONE])?;
+        return Ok(false);
+    }
+    if !parser.parse_keyword(Keyword::WITH) {
+        return Ok(false);
+    }
+    let _ = parser.parse_keyword(Keyword::LOCAL);
+    parser.expect_keywords(&[Keyword::TIME, Keyword::ZONE])?;
+    Ok(true)
+}
+
+/// `<a, b>` or `(a, b)`; nested closers `>>` come as one token and are taken apart.
+fn parse_bracketed<T>(
+    parser: &mut Parser<'_>,
+    mut item: impl FnMut(&mut Parser<'_>) -> Result<T, SqlError>,
+) -> Result<Vec<T>, SqlError> {
+    let close = match parser.next_token() {
+        token if token.token == Token::Lt => Token::Gt,
+        token if token.token == Token::LParen => Token::RParen,
+        token => {
+            return Err(SqlError::new(format!("expected < after ROW or ARRAY, found {}", token.token))
+                .at(Position::of(token.span)));
+        }
+    };
+    let mut items = Vec::new();
+    loop {
+        items.push(item(parser)?);
+        if parser.consume_token(&close) {
+            return Ok(items);
+        }
+        parser.expect_token(&Token::Comma)?;
+    }
+}
+
+fn decimal(numbers: &[u64]) -> Result<DataType, SqlError> {
+    let precision = numbers.first().copied().unwrap_or(10);
+    let scale = numbers.get(1).copied().unwrap_or(0);
+    match (u8::try_from(precision), i8::try_from(scale)) {
+        (Ok(precision @ 1..=38), Ok(scale)) if i16::from(scale) <= i16::from(precision) => {
+            Ok(DataType::Decimal128(precision, scale))
+        }
+        _ => Err(SqlError::new(format!(
+            "DECIMAL({precision}, {scale}) is out of range: precision 1 to 38, scale 0 to the precision"
+        ))),
+    }
+}
+
+fn timestamp(precision: u64, zoned: bool) -> Result<DataType, SqlError> {
+    let unit = match precision {
+        0..=3 => TimeUnit::Millisecond,
+        4..=6 => TimeUnit::Microsecond,
+        7..=9 => TimeUnit::Nanosecond,
+        _ => return Err(SqlError::new(format!("TIMESTAMP({precision}) is out of range: precision 0 to 9"))),
+    };
+    Ok(DataType::Timestamp(unit, zoned.then(|| UTC.into())))
+}
+
+/// The SQL name of a type, as DESCRIBE and the API print it.
+#[must_use]
+pub fn type_name(data_type: &DataType) -> String {
+    let precision = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".to_owned(),
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int8 => "TINYINT".to_owned(),
+        DataType::Int16 => "SMALLINT".to_owned(),
+        DataType::Int32 => "INT".to_owned(),
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
+        DataType::Float32 => "FLOAT".to_owned(),
+        DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            format!("DECIMAL({precision}, {scale})")
+        }
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".to_owned(),
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
+        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", precision(unit)),
+        DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP_LTZ({})", precision(unit)),
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
+            format!("ROW<{}>", fields.join(", "))
+        }
+        DataType::List(item) | DataType::LargeList(item) => format!("ARRAY<{}>", type_name(item.data_type())),
+        other => other.to_string(),
+    }
+}

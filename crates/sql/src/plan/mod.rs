@@ -1,0 +1,219 @@
+//! A query's text tree to the pipeline that runs it: bind names, check what a stream can do, optimize, cut.
+
+mod check;
+mod cut;
+mod locate;
+mod tumble;
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast;
+use millstream_core::{Duration, WindowSpec};
+
+use crate::catalog::Catalog;
+use crate::pipeline::{Pipeline, Stage, Warning};
+use crate::session::{Reading, Session};
+use crate::{Code, SqlError};
+use check::Allowed;
+use locate::Clauses;
+
+pub use cut::LeafNode;
+
+/// What a query is planned for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// A live table; keys may be bounded by a time-to-live.
+    LiveTable { ttl: Option<Duration> },
+    /// A table that takes final rows only. The casts bring the query's columns to the table's.
+    Sink { name: String, columns: Vec<SinkColumn> },
+    /// A client that reads rows as they come.
+    Client,
+}
+
+/// A column of a sink and the query column that fills it; `None`: NULL.
+#[derive(Clone, Debug)]
+pub(crate) struct SinkColumn {
+    pub(crate) field: arrow::datatypes::FieldRef,
+    pub(crate) from: Option<usize>,
+}
+
+/// Plans a continuous query; answers what it reads too.
+pub(crate) fn plan_query(
+    session: &Session,
+    catalog: &Catalog,
+    query: &ast::Query,
+    purpose: &Purpose,
+) -> Result<(Pipeline, Vec<String>), SqlError> {
+    let clauses = Clauses::of(query);
+    let (plan, reads) = session.bind(catalog, Reading::Continuous, query.clone())?;
+    let plan = match purpose {
+        Purpose::Sink { columns, .. } => assign_columns(plan, columns)?,
+        Purpose::LiveTable { .. } | Purpose::Client => plan,
+    };
+    let analyzed = session.analyze(plan)?;
+    let (updates, ttl) = match purpose {
+        Purpose::LiveTable { ttl } => (true, *ttl),
+        Purpose::Sink { .. } | Purpose::Client => (false, None),
+    };
+    let allowed = Allowed { updates, ttl: ttl.is_some() };
+    let checked = match check::check(&analyzed, &clauses, allowed) {
+        Err(SqlError { code: Some(Code::E01), at, .. })
+            if !updates && check::check(&analyzed, &clauses, Allowed { updates: true, ttl: true }).is_ok() =>
+        {
+            return Err(refuse_updates(purpose).at(at));
+        }
+        checked => checked?,
+    };
+    let optimized = session.optimize(analyzed.clone())?;
+    let stage = cut::cut(session, optimized.clone(), &checked.shape, ttl)?;
+    let schema = Arc::new(analyzed.schema().as_arrow().clone());
+    let key = key_columns(&optimized, &stage)?;
+    let warnings = warnings(&stage, &clauses);
+    Ok((Pipeline { stage, schema, key, batch: analyzed, warnings }, reads))
+}
+
+/// The query would be right, but its target cannot take changed rows.
+fn refuse_updates(purpose: &Purpose) -> SqlError {
+    match purpose {
+        Purpose::Sink { name, .. } => SqlError::coded(
+            Code::E09,
+            format!("GROUP BY without a window updates its rows, and `{name}` takes final rows only"),
+            "group by a window: TABLE(TUMBLE(…)) or date_bin(…); or keep the result in a CREATE MATERIALIZED VIEW",
+        ),
+        _ => SqlError::coded(
+            Code::E01,
+            "GROUP BY without a window never has a final row",
+            "group by a window: TABLE(TUMBLE(…)) or date_bin(…); or keep the result in a CREATE MATERIALIZED VIEW",
+        ),
+    }
+}
+
+/// INSERT maps by position and casts to the sink's types.
+fn assign_columns(plan: LogicalPlan, columns: &[SinkColumn]) -> Result<LogicalPlan, SqlError> {
+    use datafusion::common::{Column, ScalarValue};
+    let schema = Arc::clone(plan.schema());
+    let exprs = columns.iter().map(|column| {
+        let target = column.field.data_type();
+        let value = match column.from {
+            Some(index) => {
+                let (qualifier, field) = schema.qualified_field(index);
+                let value = Expr::Column(Column::from((qualifier, field)));
+                if field.data_type() == target { value } else { datafusion::logical_expr::cast(value, target.clone()) }
+            }
+            None => Expr::Literal(ScalarValue::try_from(target)?, None),
+        };
+        Ok(value.alias(column.field.name()))
+    });
+    let exprs = exprs.collect::<Result<Vec<_>, SqlError>>()?;
+    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+}
+
+/// Which output columns identify a row.
+fn key_columns(plan: &LogicalPlan, stage: &Stage) -> Result<Vec<usize>, SqlError> {
+    let found = match stage {
+        Stage::Rows(_) => return Ok(Vec::new()),
+        Stage::Windowed { .. } | Stage::Updating { .. } => trace_key(plan),
+    };
+    match (found, stage) {
+        (Some(key), _) => Ok(key),
+        (None, Stage::Updating { .. }) => Err(SqlError::new(
+            "the rows of an updating table are found by their GROUP BY columns, and one is not selected",
+        )
+        .hint("add every GROUP BY column to the SELECT list")),
+        (None, _) => Ok(Vec::new()),
+    }
+}
+
+/// The output columns that are the keys of the topmost aggregate; `None` when one of them is not passed on.
+fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
+    match plan {
+        LogicalPlan::Aggregate(aggregate) => Some((0..aggregate.group_expr.len()).collect()),
+        LogicalPlan::Projection(projection) => {
+            let inner = trace_key(&projection.input)?;
+            let schema = projection.input.schema();
+            let position = |key: usize| {
+                projection.expr.iter().position(|expr| match expr.clone().unalias() {
+                    Expr::Column(column) => schema.maybe_index_of_column(&column) == Some(key),
+                    _ => false,
+                })
+            };
+            let is_window = |key: &usize| {
+                let name = schema.field(*key).name();
+                crate::window::WINDOW_COLUMNS.contains(&name.as_str())
+            };
+            // Within its window a row needs no window column to be found.
+            let mut columns = Vec::new();
+            for key in inner {
+                match position(key) {
+                    Some(column) => columns.push(column),
+                    None if is_window(&key) => {}
+                    None => return None,
+                }
+            }
+            Some(columns)
+        }
+        LogicalPlan::Filter(filter) => trace_key(&filter.input),
+        LogicalPlan::Sort(sort) => trace_key(&sort.input),
+        LogicalPlan::Limit(limit) => trace_key(&limit.input),
+        LogicalPlan::SubqueryAlias(alias) => trace_key(&alias.input),
+        LogicalPlan::Window(window) => trace_key(&window.input),
+        _ => None,
+    }
+}
+
+/// Aggregates that keep every value of a window.
+const KEEP_ALL_VALUES: [&str; 6] =
+    ["median", "array_agg", "string_agg", "percentile_cont", "approx_percentile_cont_with_weight", "nth_value"];
+
+fn warnings(stage: &Stage, clauses: &Clauses) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let leaves = match stage {
+        Stage::Rows(_) => return warnings,
+        Stage::Windowed { leaves, window: WindowSpec::Tumble { size, .. }, .. } => {
+            for time in leaves.iter().filter_map(|leaf| leaf.hot.table.time) {
+                if time.delay > *size {
+                    let message = format!(
+                        "the window of {} ms is smaller than the watermark's delay of {} ms: results come {} windows late",
+                        size.0,
+                        time.delay.0,
+                        time.delay.0 / size.0
+                    );
+                    warnings.push(Warning { code: "W1", message, at: clauses.window() });
+                }
+            }
+            leaves.as_slice()
+        }
+        Stage::Updating { leaf, .. } => std::slice::from_ref(leaf),
+    };
+    for expr in leaves.iter().flat_map(|leaf| &leaf.aggregates) {
+        let keeps = expr.exists(|part| {
+            Ok(matches!(part, Expr::AggregateFunction(function)
+                if function.params.distinct || KEEP_ALL_VALUES.contains(&function.func.name())))
+        });
+        if keeps.unwrap_or(false) {
+            let message = format!("{} keeps every value of its group in memory", expr.schema_name());
+            warnings.push(Warning { code: "W2", message, at: None });
+        }
+    }
+    warnings
+}
+
+/// The functions that answer the current time.
+pub(crate) fn is_clock_function(name: &str) -> bool {
+    matches!(
+        name,
+        "now" | "current_timestamp" | "current_date" | "current_time" | "localtimestamp" | "localtime" | "today"
+    )
+}
+
+/// Whether a query reads a stream at all, and so is continuous.
+pub(crate) fn reads_stream(plan: &LogicalPlan) -> Result<bool, SqlError> {
+    Ok(plan.exists(|node| {
+        Ok(matches!(node, LogicalPlan::TableScan(scan) if matches!(
+            crate::session::relation_of(scan.source.as_ref()),
+            Some(crate::catalog::Relation::Table(_))
+        )))
+    })?)
+}

@@ -1,0 +1,268 @@
+//! DataFusion as Millstream uses it: its functions, its SQL-to-plan step over our catalog, its optimizer without the
+//! rules that would change what a stream means.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::TableReference;
+use datafusion::config::ConfigOptions;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::optimizer::OptimizerContext;
+use datafusion::optimizer::analyzer::Analyzer;
+use datafusion::optimizer::optimizer::Optimizer;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::planner::{ParserOptions, SqlToRel};
+use datafusion::sql::sqlparser::ast;
+
+use crate::SqlError;
+use crate::catalog::{Catalog, Relation, Table};
+use crate::window::WindowFunctions;
+
+/// Optimizer rules that are left out: the first would hide distinct aggregates from the panes, the second would stop
+/// reading a stream that has no end.
+const LEFT_OUT: [&str; 2] = ["single_distinct_aggregation_to_group_by", "push_down_limit"];
+/// Views may be nested this deeply; deeper nesting is a cycle or a mistake.
+const MAX_VIEW_DEPTH: usize = 32;
+
+/// The functions and the configuration with which SQL is planned.
+#[derive(Clone, Debug)]
+pub struct Session {
+    state: Arc<SessionState>,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let mut config = SessionConfig::new().with_target_partitions(1);
+        let options = config.options_mut();
+        options.sql_parser.collect_spans = true;
+        options.sql_parser.map_string_types_to_utf8view = false;
+        options.optimizer.enable_dynamic_filter_pushdown = false;
+        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions)] }
+    }
+}
+
+/// How materialized views are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// A continuous query: a materialized view is its defining query.
+    Continuous,
+    /// One answer: a materialized view is its live table.
+    Once,
+}
+
+/// A leaf of a logical plan: a relation of the catalog.
+#[derive(Clone, Debug)]
+pub struct CatalogSource {
+    pub relation: Relation,
+    schema: SchemaRef,
+    /// The plan of a view, for DataFusion to put in its place.
+    inlined: Option<Box<LogicalPlan>>,
+}
+
+impl TableSource for CatalogSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        self.inlined.as_deref().map(Cow::Borrowed)
+    }
+}
+
+/// The relation behind a scan of one of our plans.
+#[must_use]
+pub fn relation_of(source: &dyn TableSource) -> Option<&Relation> {
+    (source as &dyn std::any::Any).downcast_ref::<CatalogSource>().map(|source| &source.relation)
+}
+
+impl Session {
+    /// The state with DataFusion's functions, for those who run plans.
+    #[must_use]
+    pub fn state(&self) -> &Arc<SessionState> {
+        &self.state
+    }
+
+    /// Plans a query and answers the names of all relations it reads, views included.
+    pub(crate) fn bind(
+        &self,
+        catalog: &Catalog,
+        reading: Reading,
+        query: ast::Query,
+    ) -> Result<(LogicalPlan, Vec<String>), SqlError> {
+        let names = Names { session: self, catalog, reading, depth: 0, read: Mutex::default() };
+        let plan = names.plan(query)?;
+        let read = names.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok((plan, read.into_iter().collect()))
+    }
+
+    /// Plans an expression over a schema.
+    pub(crate) fn bind_expr(
+        &self,
+        expr: ast::Expr,
+        schema: &datafusion::common::DFSchema,
+    ) -> Result<datafusion::logical_expr::Expr, SqlError> {
+        let catalog = Catalog::default();
+        let names =
+            Names { session: self, catalog: &catalog, reading: Reading::Continuous, depth: 0, read: Mutex::default() };
+        let planner = SqlToRel::new_with_options(&names, names.options());
+        Ok(planner.sql_to_expr(expr, schema, &mut datafusion::sql::planner::PlannerContext::new())?)
+    }
+
+    /// Resolves the types of an expression over a schema.
+    pub(crate) fn coerce(
+        &self,
+        expr: datafusion::logical_expr::Expr,
+        schema: &datafusion::common::DFSchema,
+    ) -> Result<datafusion::logical_expr::Expr, SqlError> {
+        use datafusion::common::tree_node::TreeNode;
+        let mut rewriter = datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter::new(schema);
+        Ok(expr.rewrite(&mut rewriter)?.data)
+    }
+
+    /// Resolves types: what a batch engine calls analysis.
+    pub(crate) fn analyze(&self, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+        Ok(Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {})?)
+    }
+
+    /// Optimizes an analyzed plan. The current time stays a function: a stream has no one «now».
+    pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+        let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name())).collect();
+        let context = OptimizerContext::new_with_config_options(Arc::clone(self.state.config_options()))
+            .without_query_execution_start_time();
+        Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
+    }
+}
+
+/// Names as one query sees them.
+struct Names<'a> {
+    session: &'a Session,
+    catalog: &'a Catalog,
+    reading: Reading,
+    depth: usize,
+    read: Mutex<BTreeSet<String>>,
+}
+
+impl Names<'_> {
+    fn options(&self) -> ParserOptions {
+        ParserOptions {
+            collect_spans: true,
+            map_string_types_to_utf8view: false,
+            parse_float_as_decimal: false,
+            ..ParserOptions::new()
+        }
+    }
+
+    fn plan(&self, query: ast::Query) -> Result<LogicalPlan> {
+        let planner = SqlToRel::new_with_options(self, self.options());
+        planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+    }
+
+    fn inline(&self, query: &ast::Query) -> Result<Box<LogicalPlan>> {
+        if self.depth >= MAX_VIEW_DEPTH {
+            return Err(SqlError::new(format!("views are nested deeper than {MAX_VIEW_DEPTH} levels")).into());
+        }
+        let inner = Names { depth: self.depth + 1, read: Mutex::default(), ..*self };
+        let plan = inner.plan(query.clone())?;
+        let inner_read = inner.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.note(inner_read);
+        Ok(Box::new(plan))
+    }
+
+    fn note(&self, names: impl IntoIterator<Item = String>) {
+        self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(names);
+    }
+
+    fn source(&self, relation: &Relation) -> Result<CatalogSource> {
+        let (schema, inlined) = match (relation, self.reading) {
+            (Relation::Table(table), _) => (Arc::clone(&table.schema), None),
+            (Relation::System(table), _) => (Arc::clone(&table.schema), None),
+            (Relation::MaterializedView(view), Reading::Once) => (Arc::clone(&view.schema), None),
+            (Relation::MaterializedView(view), Reading::Continuous) => {
+                let plan = self.inline(&view.query)?;
+                (Arc::new(plan.schema().as_arrow().clone()), Some(plan))
+            }
+            (Relation::View(view), _) => {
+                let plan = self.inline(&view.query)?;
+                (Arc::new(plan.schema().as_arrow().clone()), Some(plan))
+            }
+        };
+        Ok(CatalogSource { relation: relation.clone(), schema, inlined })
+    }
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let name = match &name {
+            TableReference::Bare { table } => table.to_string(),
+            TableReference::Partial { schema, table } => format!("{schema}.{table}"),
+            TableReference::Full { catalog, schema, table } => format!("{catalog}.{schema}.{table}"),
+        };
+        let relation = self.catalog.require(&name)?;
+        self.note([name]);
+        Ok(Arc::new(self.source(relation)?))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.session.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.session.relation_planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.session.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.session.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.session.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.session.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.session.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.session.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.session.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.session.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.session.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// The declared table behind a scan.
+pub(crate) fn table_of(source: &dyn TableSource) -> Result<Arc<Table>, SqlError> {
+    match relation_of(source) {
+        Some(Relation::Table(table)) => Ok(Arc::clone(table)),
+        Some(other) => Err(SqlError::new(format!("a continuous query cannot read a {}", other.kind()))),
+        None => Err(SqlError::from(DataFusionError::Internal("a scan of a foreign table".to_owned()))),
+    }
+}
