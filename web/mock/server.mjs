@@ -7,7 +7,6 @@ import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { Bool, Field, Float64, Int64, Schema, Table, TimestampMillisecond, Utf8, tableToIPC } from "apache-arrow";
 import { append, badRecords, createView, describeQuery, dropQuery, queries, start, streams, tables } from "./data.mjs";
 
 const { values: options } = parseArgs({ options: { port: { type: "string", default: "8080" }, token: { type: "string" } } });
@@ -57,16 +56,6 @@ function run(statement) {
   return { statement, kind, columns: table.columns, rows: [...table.rows.values()].slice(0, limit) };
 }
 
-const ARROW = { STRING: () => new Utf8(), BIGINT: () => new Int64(), DOUBLE: () => new Float64(), BOOLEAN: () => new Bool(), "TIMESTAMP(3)": () => new TimestampMillisecond() };
-/** An empty Arrow stream with the columns a `SELECT … FROM "name" LIMIT 0` names; a literal is a STRING. */
-function emptyArrow(sql) {
-  const [, list, name] = /^SELECT\s+(.*?)\s+FROM\s+"?(\w+)"?/is.exec(sql);
-  const types = new Map(tables.get(name).columns.map((column) => [column.name, column.type]));
-  const names = list === "*" ? [...types.keys()] : list.split(",").map((item) => /"(\w+)"\s*$/.exec(item)[1]);
-  const literal = (column) => list.includes(`'' AS "${column}"`);
-  return tableToIPC(new Table(new Schema(names.map((column) => new Field(column, literal(column) ? new Utf8() : (ARROW[types.get(column)]?.() ?? new Utf8()), true)))), "stream");
-}
-
 function changes(request, response, table) {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
   const send = ({ id, event, data }) => response.write(`id: ${id}\nevent: ${event}\ndata: ${data}\n\n`);
@@ -85,10 +74,6 @@ const routes = [
     const sql = await sqlOf(request);
     const [fault] = faultsOf(sql);
     if (fault) return problem(response, 400, fault.title, fault.detail, fault);
-    if (request.headers.accept?.includes("arrow")) {
-      response.writeHead(200, { "content-type": "application/vnd.apache.arrow.stream" });
-      return response.end(emptyArrow(sql));
-    }
     json(response, 200, { results: statementsOf(sql).map(run) });
   }],
   ["POST", /^\/api\/v1\/sql\/check$/, async (request, response) => {

@@ -133,12 +133,6 @@ export async function runSql(sql: string, rowsMax: number, signal: AbortSignal, 
   return [{ statement: sql, kind: "rows", rows: rows.slice(0, rowsMax) }];
 }
 
-/** The answer to a SELECT as an Arrow IPC stream. */
-export async function arrowOf(sql: string): Promise<ArrayBuffer> {
-  const headers = { "content-type": "application/json", accept: "application/vnd.apache.arrow.stream" };
-  return (await send(path("sql"), { method: "POST", body: JSON.stringify({ sql }), headers })).arrayBuffer();
-}
-
 /** Follows a table's changes until the connection ends or `signal` fires. `seen` gets each event and its id, for resuming. */
 export async function followChanges(table: string, lastId: string | null, signal: AbortSignal, opened: () => void, seen: (change: Change, id: string | undefined) => void): Promise<void> {
   const headers: Record<string, string> = { accept: "text/event-stream", ...(lastId === null ? {} : { "last-event-id": lastId }) };

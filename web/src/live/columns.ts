@@ -19,21 +19,8 @@ function kindOf({ type }: Column): Kind {
   return "other";
 }
 
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
-/** Asks for no rows, only for their Arrow types. What the grid cannot hold (ROW, ARRAY, bytes) becomes text. */
-export function schemaSql(table: TableInfo): string {
-  const items = table.columns.map((column) => {
-    const name = quoted(column.name);
-    const kind = kindOf(column);
-    if (kind === "other") return `'' AS ${name}`;
-    return /^(DECIMAL|NUMERIC)/i.test(column.type) ? `CAST(${name} AS DOUBLE) AS ${name}` : name;
-  });
-  return `SELECT ${[`'' AS ${quoted(KEY)}`, ...items].join(", ")} FROM ${quoted(table.name)} LIMIT 0`;
-}
-
-/** The same without the service's help; 64-bit integers are floats then, exact to 2^53. */
-export function plainSchema(table: TableInfo): Record<string, "string" | "float" | "boolean" | "datetime" | "date"> {
+/** Integers are floats in the grid, exact to 2^53: fed by JSON, its integers wrap at 2^31. ROW, ARRAY and bytes become text. */
+export function gridSchema(table: TableInfo): Record<string, "string" | "float" | "boolean" | "datetime" | "date"> {
   const entries = table.columns.map((column) => {
     const kind = kindOf(column);
     return [column.name, kind === "other" ? "string" : kind === "integer" ? "float" : kind] as const;
@@ -74,7 +61,7 @@ export function columnFormats(table: TableInfo): Record<string, Record<string, u
   const formats = table.columns.map((column) => {
     const kind = kindOf(column);
     const isId = table.key.includes(column.name) || ID_LIKE.test(column.name);
-    if (kind === "integer") return [column.name, { fg_mode: "disabled", bg_mode: isId ? "disabled" : "pulse", number_format: { useGrouping: !isId, maximumFractionDigits: 0 } }];
+    if (kind === "integer") return [column.name, { fg_mode: "disabled", bg_mode: isId ? "disabled" : "pulse", number_format: { useGrouping: !isId, minimumFractionDigits: 0, maximumFractionDigits: 2 } }];
     if (kind === "float") return [column.name, { fg_mode: "disabled", bg_mode: "pulse", number_format: { minimumFractionDigits: 2, maximumFractionDigits: 6, useGrouping: !isId } }];
     if (kind === "datetime") return [column.name, { date_format: { timeZone: "UTC" } }];
     return [column.name, {}];

@@ -4,6 +4,7 @@ import { init_client } from "@perspective-dev/viewer";
 import "@perspective-dev/viewer-datagrid";
 import "@perspective-dev/viewer/dist/css/pro.css";
 import "@perspective-dev/viewer/dist/css/pro-dark.css";
+import "./viewer.css";
 import SERVER_WASM from "@perspective-dev/server/dist/wasm/perspective-server.wasm?url";
 import CLIENT_WASM from "@perspective-dev/viewer/dist/wasm/perspective-viewer.wasm?url";
 

@@ -1,9 +1,10 @@
 // The live grid of one table: a Perspective viewer, fed by the table's changes.
 import type { HTMLPerspectiveViewerElement, ViewerConfigUpdate } from "@perspective-dev/viewer";
-import { arrowOf, type Row, type TableInfo } from "../api";
+import type { Row, TableInfo } from "../api";
+import { setText } from "../dom";
 import { stampText } from "../format";
 import { currentTheme, onTheme, type Theme } from "../theme";
-import { columnFormats, datetimeColumns, IS_FINAL, KEY, plainSchema, rowReader, schemaSql, shownColumns } from "./columns";
+import { columnFormats, datetimeColumns, gridSchema, IS_FINAL, KEY, rowReader, shownColumns } from "./columns";
 import { startEngine } from "./engine";
 import type { Sink } from "./feed";
 import gridCss from "./grid.css?inline";
@@ -13,6 +14,8 @@ const APPENDED_ROWS_MAX = 100_000;
 /** Milliseconds between redraws at most; the eye needs no more. */
 const REDRAW_MS = 120;
 const SAVE_DELAY_MS = 250;
+/** Grouped, a column of instants holds counts; a number above this is an instant (after 1973), below it a count. */
+const COUNT_MAX = 100_000_000_000;
 
 /** What the reader changed: it goes into the URL. */
 const KEPT = ["group_by", "split_by", "sort", "filter", "columns", "aggregates", "expressions"] as const;
@@ -28,15 +31,13 @@ export async function createGrid(host: HTMLElement, info: TableInfo, layout: Lay
   const name = `${info.name} ${tablesMade}`;
   const keyed = info.key.length > 0;
   const options = keyed ? { name, index: KEY } : { name, limit: APPENDED_ROWS_MAX };
-  const table = await arrowOf(schemaSql(info))
-    .then((schema) => client.table(schema, options))
-    .catch(() => client.table(plainSchema(info), options));
+  const table = await client.table(gridSchema(info), options);
   const reader = rowReader(info);
 
   const viewer = document.createElement("perspective-viewer") as HTMLPerspectiveViewerElement;
   host.replaceChildren(viewer);
   await viewer.load(client);
-  const defaults: ViewerConfigUpdate = { table: name, title: info.name, plugin: "Datagrid", columns: shownColumns(info), columns_config: columnFormats(info) as ViewerConfigUpdate["columns_config"], settings: false };
+  const defaults: ViewerConfigUpdate = { table: name, plugin: "Datagrid", columns: shownColumns(info), columns_config: columnFormats(info) as ViewerConfigUpdate["columns_config"], settings: false };
   await viewer.restore({ ...defaults, ...layout, theme: themeName(currentTheme()) });
   viewer.setThrottle(REDRAW_MS);
   dress(viewer, info);
@@ -89,17 +90,29 @@ type RegularTable = HTMLElement & { addStyleListener: (listener: () => void) => 
 function dress(viewer: HTMLPerspectiveViewerElement, info: TableInfo): void {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(gridCss);
-  if (viewer.shadowRoot) viewer.shadowRoot.adoptedStyleSheets = [...viewer.shadowRoot.adoptedStyleSheets, sheet];
+  const shadow = viewer.shadowRoot;
+  if (shadow) {
+    shadow.adoptedStyleSheets = [...shadow.adoptedStyleSheets, sheet];
+    new MutationObserver(() => hideIndex(shadow)).observe(shadow, { childList: true, subtree: true });
+  }
+  const names = new Set(shownColumns(info));
   const instants = datetimeColumns(info);
   const plugin = viewer.getPlugin("Datagrid") as HTMLElement & { regular_table?: RegularTable };
   const grid = plugin.regular_table;
   if (plugin.shadowRoot) plugin.shadowRoot.adoptedStyleSheets = [...plugin.shadowRoot.adoptedStyleSheets, sheet];
-  grid?.addStyleListener(() => {
+  if (!grid) return;
+  const dressCells = (): void => {
     for (const cell of grid.querySelectorAll("tbody td")) {
       const meta = grid.getMeta(cell);
-      const column = String(meta?.column_header?.at(-1) ?? meta?.column_header ?? "");
-      if (instants.has(column) && typeof meta?.user === "number") cell.textContent = stampText(meta.user);
+      const column = String(meta?.column_header?.findLast((part) => names.has(String(part))) ?? "");
+      if (instants.has(column) && typeof meta?.user === "number" && meta.user > COUNT_MAX) setText(cell, stampText(meta.user));
       if (column === IS_FINAL) cell.classList.toggle("filling", meta?.user === false);
     }
-  });
+  };
+  grid.addStyleListener(dressCells);
+}
+
+/** The index is ours, not the analyst's: it is left out of the list of columns to choose from. */
+function hideIndex(shadow: ShadowRoot): void {
+  for (const item of shadow.querySelectorAll(".column-selector-column")) item.toggleAttribute("data-own-index", item.querySelector(".column_name")?.textContent === KEY);
 }
