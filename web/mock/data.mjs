@@ -204,7 +204,7 @@ let sequence = 0;
 export function append(stream, data, key) {
   sequence += 1;
   const shard = `shardId-${String(sequence % stream.shards).padStart(12, "0")}`;
-  const record = { shard, sequence_number: `4966${String(10 ** 20 + sequence).slice(1)}`, key: key ?? `k${sequence}`, arrival: `${stamp(Date.now())}Z`, data };
+  const record = { shard, sequence_number: `4966${String(sequence).padStart(20, "0")}`, key: key ?? `k${sequence}`, arrival: `${stamp(Date.now())}Z`, data };
   stream.records.unshift(record);
   stream.records.length = Math.min(stream.records.length, RECORDS_KEPT);
   return { shard, sequence_number: record.sequence_number };

@@ -49,6 +49,23 @@ test("a broken connection is resumed", async ({ page }) => {
   await expect.poll(async () => (await cells(page)).length).toBeGreaterThan(5);
 });
 
+test("a hidden tab disconnects, and resumes where it was", async ({ page }) => {
+  await page.goto("/#/tables/events_per_user");
+  await expect(page.getByTestId("connection-state")).toHaveText("Live");
+  await expect.poll(async () => (await cells(page)).length).toBeGreaterThan(5);
+  const setHidden = (hidden: boolean) =>
+    page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  await setHidden(true);
+  await expect(page.getByTestId("connection-state")).toHaveText("Paused while hidden");
+  const resumed = page.waitForRequest("**/changes");
+  await setHidden(false);
+  expect(Number((await resumed).headers()["last-event-id"])).toBeGreaterThan(0);
+  await expect(page.getByTestId("connection-state")).toHaveText("Live");
+});
+
 test("a SQL error is shown in place, with its line, as one types", async ({ page }) => {
   await page.goto("/#/sql");
   await writeSql(page, "SELECT *\nFORM events_per_user");

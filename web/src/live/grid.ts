@@ -38,7 +38,9 @@ export async function createGrid(host: HTMLElement, info: TableInfo, layout: Lay
   host.replaceChildren(viewer);
   await viewer.load(client);
   const defaults: ViewerConfigUpdate = { table: name, plugin: "Datagrid", columns: shownColumns(info), columns_config: columnFormats(info) as ViewerConfigUpdate["columns_config"], settings: false };
-  await viewer.restore({ ...defaults, ...layout, theme: themeName(currentTheme()) });
+  const theme = themeName(currentTheme());
+  // A layout from an old link may name columns that are gone; the table as it is is better than none.
+  await viewer.restore({ ...defaults, ...layout, theme }).catch(() => viewer.restore({ ...defaults, group_by: [], split_by: [], sort: [], filter: [], theme }));
   viewer.setThrottle(REDRAW_MS);
   dress(viewer, info);
 
@@ -67,8 +69,8 @@ export async function createGrid(host: HTMLElement, info: TableInfo, layout: Lay
       clearTimeout(saving);
       stopTheme();
       viewer.removeEventListener("perspective-config-update", changed);
-      viewer.remove();
-      void viewer.delete().then(() => table.delete()).catch(() => undefined);
+      // A drawing that is under way is finished first: the viewer must not lose its panel beneath it.
+      void viewer.flush().then(() => viewer.delete()).then(() => table.delete()).catch(() => undefined);
     },
   };
 }

@@ -1,5 +1,5 @@
 // The tables page: the list of live tables, and beside it the one that is open.
-import { getTable, listTables, type TableInfo } from "../api";
+import { getTable, listQueries, listTables, type Query, type TableInfo } from "../api";
 import { emptyState, h, link, setText, type View } from "../dom";
 import { count, duration, millisOf, readableStamp } from "../format";
 import { poll } from "../poll";
@@ -10,8 +10,6 @@ import type { Grid, Layout } from "./grid";
 
 const LIST_EVERY_MS = 2_000;
 const STATUS_EVERY_MS = 500;
-/** A table whose row count moved or whose query runs shows as live; after this long without news it is quiet. */
-const QUIET_AFTER_MS = 10_000;
 
 export function tablesPage(name: string | null): View {
   const list = tableList(name);
@@ -36,8 +34,9 @@ function welcome(): View {
 
 function tableList(selected: string | null): View {
   const body = h("div", { class: "list", testid: "tables-list" });
-  const items = new Map<string, { item: HTMLElement; rows: HTMLElement; from: HTMLElement; dot: HTMLElement; seen: number; changedAt: number }>();
-  const show = (tables: TableInfo[]): void => {
+  const items = new Map<string, { item: HTMLElement; rows: HTMLElement; from: HTMLElement; dot: HTMLElement }>();
+  const show = ([tables, queries]: [TableInfo[], Query[]]): void => {
+    const stateOf = new Map(queries.map(({ name, state }) => [name, state]));
     if (tables.length === 0) {
       items.clear();
       body.replaceChildren(emptyState("No tables yet", h("p", { class: "muted" }, "CREATE MATERIALIZED VIEW makes one. ", link(hrefOf("sql"), "Open the SQL editor"), ".")));
@@ -54,25 +53,29 @@ function tableList(selected: string | null): View {
         const from = h("span", { class: "muted clip" });
         const item = h("a", { class: "item", testid: `table-link-${table.name}`, attrs: { href: hrefOf("tables", table.name), ...(table.name === selected ? { "aria-current": "page" } : {}) } },
           dot, h("span", { class: "clip strong", text: table.name, title: table.name }), rows, from);
-        known = { item, rows, from, dot, seen: table.rows, changedAt: 0 };
+        known = { item, rows, from, dot };
         items.set(table.name, known);
       }
-      const now = performance.now();
-      if (known.seen !== table.rows) known.changedAt = now;
-      known.seen = table.rows;
-      const moving = table.query !== null || (known.changedAt > 0 && now - known.changedAt < QUIET_AFTER_MS);
-      known.dot.className = moving ? "dot live" : "dot quiet";
-      known.dot.title = moving ? "Live" : "No changes of late";
+      const state = table.query === null ? undefined : stateOf.get(table.query);
+      known.dot.className = `dot ${state ?? "quiet"}`;
+      known.dot.title = state ?? "no query";
       setText(known.rows, count(table.rows));
-      setText(known.from, table.query === null ? "no query" : table.query === table.name ? "materialized view" : `from ${table.query}`);
+      setText(known.from, origin(table, state));
       body.append(known.item);
     }
   };
-  const refresh = poll(LIST_EVERY_MS, listTables, show, (error) => {
+  const refresh = poll(LIST_EVERY_MS, () => Promise.all([listTables(), listQueries()]), show, (error) => {
     items.clear();
     body.replaceChildren(problemBox(error));
   });
   return { element: h("nav", { class: "sidebar", attrs: { "aria-label": "Tables" } }, h("h2", { text: "Live tables" }), body), leave: refresh.stop };
+}
+
+/** `materialized view`, `from orders_enriched, paused` */
+function origin(table: TableInfo, state: string | undefined): string {
+  if (table.query === null) return "no query";
+  const from = table.query === table.name ? "materialized view" : `from ${table.query}`;
+  return state === undefined || state === "running" ? from : `${from}, ${state}`;
 }
 
 const STATE_TEXT: Record<FeedState, string> = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", paused: "Paused while hidden", gone: "Gone" };
@@ -118,8 +121,7 @@ function openTable(name: string): View {
       const [info, { createGrid }] = await Promise.all([getTable(name), import("./grid")]);
       if (left) return;
       if (info.query) query.replaceChildren(link(hrefOf("queries", info.query), "Query", "button"));
-      const layout = JSON.parse(currentRoute().params.get("view") ?? "{}") as Layout;
-      const made = await createGrid(host, info, layout, (changed) => {
+      const made = await createGrid(host, info, layoutInUrl(), (changed) => {
         if (!left) noteParam("view", changed === null ? null : JSON.stringify(changed));
       });
       if (left) return made.leave();
@@ -142,6 +144,14 @@ function openTable(name: string): View {
       grid?.leave();
     },
   };
+}
+
+function layoutInUrl(): Layout {
+  try {
+    return JSON.parse(currentRoute().params.get("view") ?? "{}") as Layout;
+  } catch {
+    return {};
+  }
 }
 
 const fact = (label: string, ...values: HTMLElement[]): HTMLElement => h("div", {}, h("dt", { text: label }), h("dd", {}, ...values));

@@ -11,13 +11,16 @@ import { lagText, stateBadge } from "./page";
 
 const EVERY_MS = 1_000;
 
-/** The open shard with the lowest watermark: the query's watermark waits for it. Null where all are alike. */
+/** Shards within this of each other are alike: that much is the rhythm of reading, not a laggard. */
+const ALIKE_MS = 1_000;
+
+/** The active shard with the lowest watermark: the query's watermark waits for it. Null where all are alike. */
 export function holdingBack(shards: Shard[]): Shard | null {
   const active = shards.filter((shard) => shard.state === "active" && shard.watermark !== null);
   if (active.length < 2) return null;
   const byTime = [...active].sort((a, b) => millisOf(a.watermark!) - millisOf(b.watermark!));
   const [first, second] = byTime;
-  return first!.watermark === second!.watermark ? null : first!;
+  return millisOf(second!.watermark!) - millisOf(first!.watermark!) < ALIKE_MS ? null : first!;
 }
 
 export function queryDetail(name: string): View {
@@ -87,7 +90,7 @@ export function queryDetail(name: string): View {
     })), "button danger"),
   ];
   const element = h("div", { class: "page" },
-    h("header", { class: "bar" }, h("h1", { class: "clip", text: name }), badge, h("span", { class: "spacer" }), actions),
+    h("header", { class: "bar" }, link(hrefOf("queries"), "Queries", "muted"), h("span", { class: "muted", text: "/" }), h("h1", { class: "clip", text: name }), badge, h("span", { class: "spacer" }), actions),
     trouble,
     h("dl", { class: "facts" }, ...[...facts].map(([label, value]) => h("div", {}, h("dt", { text: label }), value))),
     h("h2", { text: "Shards" }), shards.element,

@@ -65,7 +65,7 @@ export function createEditor(text: string, changed: (text: string) => void, run:
     setTables: (tables) => {
       const schema = Object.fromEntries(tables.map((table) => [table.name, table.columns.map(({ name, type }) => ({ label: name, detail: type.toLowerCase() }))]));
       // Columns of every table are offered everywhere: FROM is often written after SELECT.
-      const columns = [...new Set(tables.flatMap((table) => table.columns.map(({ name }) => name)))].map((label) => ({ label, type: "property" }));
+      const columns = [...new Set(tables.flatMap((table) => table.columns.map(({ name }) => name)))].map((label) => ({ label, type: "property", boost: -1 }));
       const source = schemaCompletionSource({ dialect: MillstreamSQL, schema });
       const plain = MillstreamSQL.language.data.of({
         autocomplete: (context: Parameters<typeof source>[0]) => {

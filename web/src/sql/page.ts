@@ -7,6 +7,7 @@ import { resultView, ROWS_MAX } from "./results";
 
 const DRAFT = "millstream.sql.draft";
 const CHECK_DELAY_MS = 350;
+const STREAM_REDRAW_MS = 250;
 const FIRST_DRAFT = `-- A live table: one row per user and minute, kept up to date as events come in.
 CREATE MATERIALIZED VIEW events_per_user AS
 SELECT window_start, window_end, user_id, count(*) AS events
@@ -50,8 +51,13 @@ export function sqlPage(): View {
     clearTimeout(checking);
     checked += 1;
     const began = performance.now();
+    let drawn = 0;
     try {
-      const results = await runSql(sql, ROWS_MAX, running.signal, (rows) => output.replaceChildren(resultView({ statement: sql, kind: "rows", rows })));
+      const results = await runSql(sql, ROWS_MAX, running.signal, (rows) => {
+        if (performance.now() - drawn < STREAM_REDRAW_MS) return;
+        drawn = performance.now();
+        output.replaceChildren(resultView({ statement: sql, kind: "rows", rows }));
+      });
       showProblem(null);
       editor.mark([]);
       output.replaceChildren(...results.map((result: StatementResult) => resultView(result)));

@@ -2,7 +2,7 @@
 import type { StatementResult } from "../api";
 import { dataTable } from "../data_table";
 import { h, link } from "../dom";
-import { cellText, count, isNumericType } from "../format";
+import { cellText, count, isNumericType, readableStamp } from "../format";
 import { hrefOf } from "../route";
 
 /** Rows shown of one result; the rest is for scripts, by the API. */
@@ -23,6 +23,8 @@ function sentence({ kind, name = "", statement }: StatementResult): (Node | stri
   return [`${kind[0]?.toUpperCase()}${kind.slice(1)} `, subject, " created."];
 }
 
+const textOf = (value: unknown, type: string): string => (/^TIMESTAMP/i.test(type) && typeof value === "string" ? readableStamp(value) : cellText(value));
+
 function rowsView(result: StatementResult): HTMLElement {
   const all = result.rows ?? [];
   const rows = all.slice(0, ROWS_MAX);
@@ -34,7 +36,7 @@ function rowsView(result: StatementResult): HTMLElement {
     columns.map(({ name, type }) => ({
       title: name,
       align: isNumericType(type) ? ("right" as const) : undefined,
-      cell: (row: Record<string, unknown>) => (row[name] === null ? h("span", { class: "muted", text: "null" }) : cellText(row[name])),
+      cell: (row: Record<string, unknown>) => (row[name] === null ? h("span", { class: "muted", text: "null" }) : textOf(row[name], type)),
     })),
     (_, index) => String(index),
   );
