@@ -74,7 +74,7 @@ struct Summary {
     record_kib_max: usize,
 }
 
-pub(super) fn describe(store: &Store, request: DescribeStream) -> Result<Described, ApiError> {
+pub(super) fn describe(store: &Store, request: &DescribeStream) -> Result<Described, ApiError> {
     let limit = within(request.limit, "limit", 1..=SHARDS_MAX, SHARDS_DEFAULT)?;
     let after = request.exclusive_start_shard_id.as_deref().map(shard_id).transpose()?;
     let info = stream(store, request.stream_name.as_deref(), request.stream_arn.as_deref())?;
@@ -84,7 +84,7 @@ pub(super) fn describe(store: &Store, request: DescribeStream) -> Result<Describ
     Ok(Described { stream_description: Description { common: common(&info), shards, has_more_shards } })
 }
 
-pub(super) fn summarize(store: &Store, request: DescribeStream) -> Result<Summarized, ApiError> {
+pub(super) fn summarize(store: &Store, request: &DescribeStream) -> Result<Summarized, ApiError> {
     let info = stream(store, request.stream_name.as_deref(), request.stream_arn.as_deref())?;
     Ok(Summarized {
         stream_description_summary: Summary {

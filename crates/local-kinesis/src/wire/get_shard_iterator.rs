@@ -53,7 +53,7 @@ impl ShardIterator {
     }
 }
 
-pub(super) fn get(store: &Store, request: GetShardIterator) -> Result<Got, ApiError> {
+pub(super) fn get(store: &Store, request: &GetShardIterator) -> Result<Got, ApiError> {
     let shard = shard_id(required(request.shard_id.as_deref(), "shardId")?)?;
     let kind = required(request.shard_iterator_type.as_deref(), "shardIteratorType")?;
     let number = || match request.starting_sequence_number.as_deref() {

@@ -54,7 +54,9 @@ impl Fixture {
 
 pub(crate) fn open(folder: &std::path::Path, clock: &Arc<AtomicI64>) -> Store {
     let clock = Arc::clone(clock);
-    Store::open(folder, &Settings::default(), Arc::new(move || clock.load(Ordering::SeqCst))).unwrap()
+    // Retention works when a test says so, not when the clock jumps.
+    let settings = Settings { trim_every_ms: u64::from(u32::MAX) * 1000, ..Settings::default() };
+    Store::open(folder, &settings, Arc::new(move || clock.load(Ordering::SeqCst))).unwrap()
 }
 
 pub(crate) fn record(key: &str, data: &str) -> PutRecord {

@@ -2,5 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixture too")]
 
+mod crash;
 mod fixture;
+mod order;
 mod read;
+mod reshard;
+mod retention;
+mod wire;
