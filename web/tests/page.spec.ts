@@ -22,10 +22,11 @@ test("a cell of the live grid changes by itself", async ({ page }) => {
   await expect.poll(async () => (await cells(page))[0]).not.toEqual(before);
 });
 
-test("a windowed table shows its watermark and whether windows have closed", async ({ page }) => {
+test("a windowed table shows its watermark, the newest window first, and whether it has closed", async ({ page }) => {
   await page.goto("/#/tables/events_per_user");
   await expect(page.getByText(/s old/)).toBeVisible();
-  await expect.poll(async () => (await cells(page))[0]?.at(-1)).toBe("true");
+  await expect.poll(async () => (await cells(page))[0]?.at(-1)).toBe("false");
+  await expect.poll(async () => (await cells(page))[13]?.at(-1)).toBe("true");
   expect((await cells(page))[0]?.[0]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:00\.000$/);
 });
 

@@ -54,6 +54,9 @@ export function rowReader(table: TableInfo): { keyOf: (row: Row) => string; read
 export const shownColumns = (table: TableInfo): string[] =>
   [...table.columns.map(({ name }) => name)].sort((a, b) => Number(a === IS_FINAL) - Number(b === IS_FINAL));
 
+/** Windowed tables begin with their newest windows: those are what moves. */
+export const firstSort = (table: TableInfo): [string, "desc"][] => (table.columns.some(({ name }) => name === "window_start") ? [["window_start", "desc"]] : []);
+
 const ID_LIKE = /(^|_)(id|no|nr|number|code|zip|port|year|offset|sequence)$/i;
 
 /** Formats by column: counts are grouped, ids are not; changes flash briefly. */

@@ -4,7 +4,7 @@ import type { Row, TableInfo } from "../api";
 import { setText } from "../dom";
 import { stampText } from "../format";
 import { currentTheme, onTheme, type Theme } from "../theme";
-import { columnFormats, datetimeColumns, gridSchema, IS_FINAL, KEY, rowReader, shownColumns } from "./columns";
+import { columnFormats, datetimeColumns, firstSort, gridSchema, IS_FINAL, KEY, rowReader, shownColumns } from "./columns";
 import { startEngine } from "./engine";
 import type { Sink } from "./feed";
 import gridCss from "./grid.css?inline";
@@ -37,7 +37,7 @@ export async function createGrid(host: HTMLElement, info: TableInfo, layout: Lay
   const viewer = document.createElement("perspective-viewer") as HTMLPerspectiveViewerElement;
   host.replaceChildren(viewer);
   await viewer.load(client);
-  const defaults: ViewerConfigUpdate = { table: name, plugin: "Datagrid", columns: shownColumns(info), columns_config: columnFormats(info) as ViewerConfigUpdate["columns_config"], settings: false };
+  const defaults: ViewerConfigUpdate = { table: name, plugin: "Datagrid", columns: shownColumns(info), sort: firstSort(info), columns_config: columnFormats(info), settings: false };
   const theme = themeName(currentTheme());
   // A layout from an old link may name columns that are gone; the table as it is is better than none.
   await viewer.restore({ ...defaults, ...layout, theme }).catch(() => viewer.restore({ ...defaults, group_by: [], split_by: [], sort: [], filter: [], theme }));
@@ -80,7 +80,7 @@ const themeName = (theme: Theme): string => (theme === "dark" ? "Pro Dark" : "Pr
 function changedParts(config: Layout, defaults: Layout): Layout | null {
   const changed = KEPT.filter((part) => {
     const value = JSON.stringify(config[part] ?? null);
-    return !["null", "[]", "{}", JSON.stringify(defaults[part])].includes(value);
+    return defaults[part] === undefined ? !["null", "[]", "{}"].includes(value) : value !== JSON.stringify(defaults[part]);
   });
   return changed.length === 0 ? null : Object.fromEntries(changed.map((part) => [part, config[part]]));
 }

@@ -56,7 +56,7 @@ function tableList(selected: string | null): View {
         known = { item, rows, from, dot };
         items.set(table.name, known);
       }
-      const state = table.query === null ? undefined : stateOf.get(table.query);
+      const state = !table.query ? undefined : stateOf.get(table.query);
       known.dot.className = `dot ${state ?? "quiet"}`;
       known.dot.title = state ?? "no query";
       setText(known.rows, count(table.rows));
@@ -73,7 +73,7 @@ function tableList(selected: string | null): View {
 
 /** `materialized view`, `from orders_enriched, paused` */
 function origin(table: TableInfo, state: string | undefined): string {
-  if (table.query === null) return "no query";
+  if (!table.query) return "no query";
   const from = table.query === table.name ? "materialized view" : `from ${table.query}`;
   return state === undefined || state === "running" ? from : `${from}, ${state}`;
 }
