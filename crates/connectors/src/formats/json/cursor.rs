@@ -1,0 +1,418 @@
+//! The tokens of one JSON text, read strictly (RFC 8259) and in place.
+//!
+//! Not a tree builder: a column asks for the kind of value it needs. The bytes must be valid UTF-8, which the decoder
+//! checks once a chunk.
+
+/// How deep objects and arrays may nest in values that no column asked for: a bound on hostile input.
+const DEPTH_MAX: usize = 128;
+
+/// A place in one JSON text.
+pub(super) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A value that is not an object or array, as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    /// The digits, checked against JSON's grammar.
+    Number(&'a str),
+    /// Without its quotes, escapes resolved.
+    Text(&'a str),
+}
+
+/// Text between quotes: as it stands, or to be unescaped.
+enum Quoted<'a> {
+    Plain(&'a [u8]),
+    Escaped { head: &'a [u8] },
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The next byte, not taken.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// Steps over white space and answers the next byte, not taken.
+    pub(super) fn next_token(&mut self) -> Option<u8> {
+        while let Some(byte) = self.peek() {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Takes `byte` if it comes next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let found = self.next_token() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes `text` if it stands exactly here.
+    pub(super) fn take_exactly(&mut self, text: &[u8]) -> bool {
+        let found = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text));
+        if found {
+            self.at += text.len();
+        }
+        found
+    }
+
+    /// Takes `byte`, or says what stands there instead.
+    pub(super) fn expect(&mut self, byte: u8, place: &str) -> Result<(), String> {
+        if self.take(byte) { Ok(()) } else { Err(self.unexpected(&format!("`{}` {place}", char::from(byte)))) }
+    }
+
+    /// An error about what stands here.
+    pub(super) fn unexpected(&self, expected: &str) -> String {
+        match self.rest().chars().next() {
+            Some(found) => format!("expected {expected}, found `{}` at byte {}", found.escape_debug(), self.at),
+            None => format!("expected {expected}, found the end of the record"),
+        }
+    }
+
+    /// Checks that nothing but white space is left.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        match self.next_token() {
+            None => Ok(()),
+            Some(_) => Err(self.unexpected("nothing after the record's object")),
+        }
+    }
+
+    /// Takes a text value, escapes resolved (in `scratch` where there are any).
+    pub(super) fn text<'s>(&mut self, scratch: &'s mut String) -> Result<&'s str, String>
+    where
+        'a: 's,
+    {
+        if !self.take(b'"') {
+            return Err(self.unexpected("a text in quotes"));
+        }
+        match self.quoted()? {
+            Quoted::Plain(plain) => Ok(as_text(plain)),
+            Quoted::Escaped { head } => {
+                scratch.clear();
+                scratch.push_str(as_text(head));
+                self.unescape(scratch)?;
+                Ok(scratch)
+            }
+        }
+    }
+
+    /// Takes a scalar; an object or array is refused and not taken.
+    pub(super) fn scalar<'s>(&mut self, scratch: &'s mut String) -> Result<Scalar<'s>, String>
+    where
+        'a: 's,
+    {
+        match self.next_token() {
+            Some(b'"') => self.text(scratch).map(Scalar::Text),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Scalar::Number),
+            Some(b'n') if self.take_exactly(b"null") => Ok(Scalar::Null),
+            Some(b't') if self.take_exactly(b"true") => Ok(Scalar::Bool(true)),
+            Some(b'f') if self.take_exactly(b"false") => Ok(Scalar::Bool(false)),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    /// Takes `null` if it comes next.
+    pub(super) fn null(&mut self) -> bool {
+        self.next_token() == Some(b'n') && self.take_exactly(b"null")
+    }
+
+    /// Takes a whole number that is written without fraction and exponent and has at most 18 digits: the common case.
+    pub(super) fn short_integer(&mut self) -> Option<i64> {
+        self.next_token();
+        let start = self.at;
+        let negative = self.take_exactly(b"-");
+        let first = self.at;
+        let mut value: i64 = 0;
+        while let Some(byte @ b'0'..=b'9') = self.peek() {
+            if self.at - first == 18 {
+                break;
+            }
+            value = value * 10 + i64::from(byte - b'0');
+            self.at += 1;
+        }
+        let digits = self.at - first;
+        let leading_zero = digits > 1 && self.bytes[first] == b'0';
+        let goes_on = matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'));
+        if digits == 0 || leading_zero || goes_on {
+            self.at = start;
+            return None;
+        }
+        Some(if negative { -value } else { value })
+    }
+
+    /// Takes a number by JSON's grammar, as text.
+    pub(super) fn number(&mut self) -> Result<&'a str, String> {
+        self.next_token();
+        let start = self.at;
+        self.take_exactly(b"-");
+        if !self.take_exactly(b"0") {
+            self.digits()?;
+        }
+        if self.take_exactly(b".") {
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(as_text(&self.bytes[start..self.at]))
+    }
+
+    /// Takes any value and answers its text as it stands.
+    pub(super) fn skip(&mut self, scratch: &mut String) -> Result<&'a str, String> {
+        self.next_token();
+        let start = self.at;
+        // One bit a level: whether it is an object.
+        let (mut objects, mut depth) = (0u128, 0usize);
+        loop {
+            match self.next_token() {
+                Some(open @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    let close = if open == b'{' { b'}' } else { b']' };
+                    if !self.take(close) {
+                        if depth == DEPTH_MAX {
+                            return Err(format!("nested deeper than {DEPTH_MAX} levels"));
+                        }
+                        objects = objects << 1 | u128::from(open == b'{');
+                        depth += 1;
+                        if open == b'{' {
+                            self.skip_key(scratch)?;
+                        }
+                        continue;
+                    }
+                }
+                _ => {
+                    self.scalar(scratch)?;
+                }
+            }
+            // A value has ended: close what closes, and go on after a comma.
+            loop {
+                if depth == 0 {
+                    return Ok(as_text(&self.bytes[start..self.at]));
+                }
+                let in_object = objects & 1 == 1;
+                if self.take(b',') {
+                    if in_object {
+                        self.skip_key(scratch)?;
+                    }
+                    break;
+                }
+                self.expect(if in_object { b'}' } else { b']' }, "or `,`")?;
+                objects >>= 1;
+                depth -= 1;
+            }
+        }
+    }
+
+    fn skip_key(&mut self, scratch: &mut String) -> Result<(), String> {
+        self.text(scratch)?;
+        self.expect(b':', "after a key")
+    }
+
+    fn digits(&mut self) -> Result<(), String> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.unexpected("a digit")) } else { Ok(()) }
+    }
+
+    /// Finds the end of a text whose opening quote has been taken.
+    fn quoted(&mut self) -> Result<Quoted<'a>, String> {
+        let start = self.at;
+        self.at += plain_length(&self.bytes[start..]);
+        let plain = &self.bytes[start..self.at];
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Quoted::Plain(plain))
+            }
+            Some(b'\\') => Ok(Quoted::Escaped { head: plain }),
+            Some(_) => Err(self.unexpected("no raw control character in a text")),
+            None => Err(self.unexpected("the closing quote of a text")),
+        }
+    }
+
+    /// Resolves escapes up to and including the closing quote.
+    fn unescape(&mut self, out: &mut String) -> Result<(), String> {
+        loop {
+            if self.take_exactly(b"\\") {
+                let resolved = self.escape()?;
+                out.push(resolved);
+            }
+            match self.quoted()? {
+                Quoted::Plain(tail) => {
+                    out.push_str(as_text(tail));
+                    return Ok(());
+                }
+                Quoted::Escaped { head } => out.push_str(as_text(head)),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, String> {
+        let Some(byte) = self.peek() else { return Err(self.unexpected("an escape")) };
+        let resolved = match byte {
+            b'"' | b'\\' | b'/' => char::from(byte),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                self.at += 1;
+                return self.unicode_escape();
+            }
+            _ => return Err(self.unexpected("one of \" \\ / b f n r t u after a backslash")),
+        };
+        self.at += 1;
+        Ok(resolved)
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, String> {
+        let high = self.hex4()?;
+        let code = match high {
+            0xD800..=0xDBFF if self.take_exactly(b"\\u") => {
+                let low = self.hex4()?;
+                if !(0xDC00..=0xDFFF).contains(&low) {
+                    return Err(format!("\\u{high:04x} must be followed by a low surrogate, found \\u{low:04x}"));
+                }
+                0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)
+            }
+            _ => high,
+        };
+        char::from_u32(code).ok_or_else(|| format!("\\u{high:04x} is half of a character"))
+    }
+
+    fn hex4(&mut self) -> Result<u32, String> {
+        let digits = self.bytes.get(self.at..self.at + 4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let Some(digits) = digits else { return Err(self.unexpected("four hexadecimal digits")) };
+        self.at += 4;
+        Ok(digits.iter().fold(0, |code, digit| code << 4 | char::from(*digit).to_digit(16).unwrap_or(0)))
+    }
+
+    fn rest(&self) -> &'a str {
+        as_text(self.bytes.get(self.at..).unwrap_or_default())
+    }
+}
+
+/// The decoder has checked the record's UTF-8, and tokens begin and end at ASCII bytes.
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
+}
+
+/// How many bytes come before the first quote, backslash or control character; eight at a time.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = zero_bytes(word ^ ONES.wrapping_mul(u64::from(b'"')));
+        let backslash = zero_bytes(word ^ ONES.wrapping_mul(u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word & HIGHS;
+        let found = quote | backslash | control;
+        if found != 0 {
+            return index * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let done = words.len() * 8;
+    let tail = bytes[done..].iter().take_while(|byte| **byte >= 0x20 && !matches!(**byte, b'"' | b'\\')).count();
+    done + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn skips(text: &str) -> Result<(), String> {
+        let mut cursor = Cursor::new(text.as_bytes());
+        cursor.skip(&mut String::new())?;
+        cursor.end()
+    }
+
+    #[test]
+    fn takes_what_json_allows_and_nothing_else() {
+        let good = [
+            "{}",
+            "[]",
+            "[1,2]",
+            r#"{"a":{"b":[{},[],null,true,false]}}"#,
+            "-0",
+            "1.5e-3",
+            " 1 ",
+            r#""a\"\\\u00e9""#,
+            r#""😀 long enough for words""#,
+            "0.0",
+            "1E+9",
+        ];
+        for text in good {
+            assert_eq!(skips(text), Ok(()), "{text}");
+        }
+        let bad = [
+            "",
+            "{",
+            "[",
+            "}",
+            "[1,]",
+            "[,1]",
+            r#"{"a"}"#,
+            r#"{"a":1,}"#,
+            r#"{,"a":1}"#,
+            r#"{"a":1 "b":2}"#,
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "1e",
+            "--1",
+            "1-2",
+            "nul",
+            "True",
+            r#""a"#,
+            "\"a\nb\"",
+            r#""\x""#,
+            r#""\ud800""#,
+            r#""\u12""#,
+            "1 2",
+            "{}{}",
+            "[1}",
+            r#"{"a":1]"#,
+            "'a'",
+            "NaN",
+            r#"{a:1}"#,
+        ];
+        for text in bad {
+            assert!(skips(text).is_err(), "{text}");
+        }
+        assert!(skips(&"[".repeat(100_000)).is_err());
+        assert!(skips(&format!("{}1{}", "[".repeat(128), "]".repeat(128))).is_ok());
+    }
+
+    #[test]
+    fn plain_length_agrees_with_a_byte_at_a_time() {
+        for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for length in 0..40 {
+                for filler in [b'a', b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff, 0xa2, 0xdc] {
+                    let mut bytes = vec![filler; length];
+                    bytes.extend([stop, b'"', b'\\', 0, 1, 2, 3, 4, 5]);
+                    assert_eq!(plain_length(&bytes), length, "stop {stop} filler {filler}");
+                }
+            }
+        }
+    }
+}

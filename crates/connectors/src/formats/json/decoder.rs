@@ -1,0 +1,85 @@
+//! Chunks of JSON records to rows.
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use millstream_core::{Chunk, Decoded, Decoder, FormatError, Rejected};
+
+use super::column::Fault;
+use super::cursor::Cursor;
+use super::object::Object;
+use super::types::Settings;
+
+/// A reason longer than this is cut: records are data, and so are the values in reasons.
+const REASON_BYTES_MAX: usize = 500;
+
+/// Decodes one object a record.
+pub(super) struct JsonDecoder {
+    schema: SchemaRef,
+    root: Object,
+}
+
+impl JsonDecoder {
+    pub(super) fn new(schema: &SchemaRef, settings: Settings) -> Result<Self, FormatError> {
+        Ok(Self { schema: schema.clone(), root: Object::new(schema.fields(), settings)? })
+    }
+
+    fn record(&mut self, record: &[u8], row: usize) -> Result<(), Fault> {
+        let mut cursor = Cursor::new(record);
+        self.root.read(&mut cursor, row)?;
+        Ok(cursor.end()?)
+    }
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, FormatError> {
+        let valid = std::str::from_utf8(payload(chunk)).is_ok();
+        let (mut rows, mut rejected, mut records) = (0, Vec::new(), None);
+        for index in 0..chunk.len() {
+            let record = chunk.data.value(index);
+            // Where the whole chunk is valid, a record could still begin or end within a character; but then it does
+            // not begin with a brace or does not end with one, and is refused for that.
+            let result = match valid || std::str::from_utf8(record).is_ok() {
+                true => self.record(record, rows),
+                false => Err(Fault::from("the record is not valid UTF-8".to_owned())),
+            };
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            match result {
+                Ok(()) => {
+                    rows += 1;
+                    if let Some(records) = &mut records {
+                        Vec::push(records, index);
+                    }
+                }
+                Err(fault) => {
+                    self.root.truncate(rows);
+                    rejected.push(Rejected { record: index, reason: reason(&fault) });
+                    records.get_or_insert_with(|| (0..index).collect());
+                }
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let rows = RecordBatch::try_new_with_options(self.schema.clone(), self.root.finish()?, &options)?;
+        Ok(Decoded { rows, records, rejected })
+    }
+}
+
+/// The bytes of all records of a chunk, which lie side by side.
+fn payload(chunk: &Chunk) -> &[u8] {
+    let ends = chunk.data.value_offsets();
+    let (first, last) = (ends.first().copied().unwrap_or(0), ends.last().copied().unwrap_or(0));
+    let range = usize::try_from(first).unwrap_or(0)..usize::try_from(last).unwrap_or(0);
+    chunk.data.value_data().get(range).unwrap_or_default()
+}
+
+fn reason(fault: &Fault) -> String {
+    let mut reason = match fault.path.as_str() {
+        "" => fault.message.clone(),
+        path => format!("column `{path}`: {}", fault.message),
+    };
+    if reason.len() > REASON_BYTES_MAX {
+        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
+}

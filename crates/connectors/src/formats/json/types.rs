@@ -1,0 +1,164 @@
+//! Which column reads which type, and how numbers and times stand in JSON.
+
+use arrow::array::ArrowPrimitiveType;
+use arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use millstream_core::FormatError;
+
+use super::column::{BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn};
+use super::cursor::{Cursor, Scalar};
+use super::nested::{ListColumn, MapColumn, StructColumn};
+use crate::formats::{number, time};
+
+/// What the `json.*` options say about reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// The unit of timestamps that are numbers.
+    pub(super) epoch: TimeUnit,
+    /// Whether a column that a record does not mention makes the record bad.
+    pub(super) fail_on_missing_field: bool,
+}
+
+/// A column that reads values of `data_type`.
+pub(super) fn column_for(data_type: &DataType, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
+    Ok(match data_type {
+        DataType::Boolean => Box::new(BooleanColumn::default()),
+        DataType::Int8 => integers::<Int8Type>(data_type),
+        DataType::Int16 => integers::<Int16Type>(data_type),
+        DataType::Int32 => integers::<Int32Type>(data_type),
+        DataType::Int64 => integers::<Int64Type>(data_type),
+        DataType::UInt8 => integers::<UInt8Type>(data_type),
+        DataType::UInt16 => integers::<UInt16Type>(data_type),
+        DataType::UInt32 => integers::<UInt32Type>(data_type),
+        DataType::UInt64 => integers::<UInt64Type>(data_type),
+        #[expect(clippy::cast_possible_truncation, reason = "a FLOAT column holds the nearest 32-bit number")]
+        DataType::Float32 => scalars::<Float32Type>(data_type, |text| {
+            number::float(text).map(|value| value as f32).filter(|v| v.is_finite())
+        }),
+        DataType::Float64 => scalars::<Float64Type>(data_type, number::float),
+        DataType::Decimal128(precision, scale) => {
+            let (precision, scale) = (*precision, *scale);
+            scalars::<Decimal128Type>(data_type, move |text| number::decimal(text, precision, scale))
+        }
+        DataType::Utf8 => Box::new(BytesColumn::new(BytesKind::Text)),
+        DataType::Utf8View => Box::new(BytesColumn::new(BytesKind::TextView)),
+        DataType::Binary => Box::new(BytesColumn::new(BytesKind::Binary)),
+        DataType::Date32 => texts::<Date32Type>(data_type, time::date),
+        DataType::Time32(TimeUnit::Second) => times::<Time32SecondType>(data_type, 1_000_000_000),
+        DataType::Time32(_) => times::<Time32MillisecondType>(data_type, 1_000_000),
+        DataType::Time64(TimeUnit::Microsecond) => times::<Time64MicrosecondType>(data_type, 1000),
+        DataType::Time64(_) => times::<Time64NanosecondType>(data_type, 1),
+        DataType::Timestamp(unit, _) => match unit {
+            TimeUnit::Second => timestamps::<TimestampSecondType>(data_type, *unit, settings.epoch),
+            TimeUnit::Millisecond => timestamps::<TimestampMillisecondType>(data_type, *unit, settings.epoch),
+            TimeUnit::Microsecond => timestamps::<TimestampMicrosecondType>(data_type, *unit, settings.epoch),
+            TimeUnit::Nanosecond => timestamps::<TimestampNanosecondType>(data_type, *unit, settings.epoch),
+        },
+        DataType::Struct(fields) => Box::new(StructColumn::new(fields, settings)?),
+        DataType::List(item) => Box::new(ListColumn::new(item, settings)?),
+        DataType::Map(entries, false) => map(entries, settings)?,
+        other => return Err(no_column(other)),
+    })
+}
+
+fn no_column(data_type: &DataType) -> FormatError {
+    FormatError::UnsupportedType { format: "json", column: String::new(), data_type: data_type.to_string() }
+}
+
+fn map(entries: &arrow::datatypes::FieldRef, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
+    let DataType::Struct(fields) = entries.data_type() else { return Err(no_column(entries.data_type())) };
+    let kind = match fields[0].data_type() {
+        DataType::Utf8 => BytesKind::Text,
+        DataType::Utf8View => BytesKind::TextView,
+        other => return Err(no_column(other)),
+    };
+    Ok(Box::new(MapColumn::new(entries, fields, kind, settings)?))
+}
+
+/// Whole numbers, also in quotes.
+fn integers<T: ArrowPrimitiveType>(data_type: &DataType) -> Box<dyn Column>
+where
+    T::Native: TryFrom<i64> + TryFrom<i128>,
+{
+    let (kind, mut scratch) = (data_type.clone(), String::new());
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
+        let out_of_range = |text: &str| format!("`{text}` is out of range for {kind}");
+        if let Some(short) = cursor.short_integer() {
+            return T::Native::try_from(short).map(Some).map_err(|_| out_of_range(&short.to_string()));
+        }
+        let (Scalar::Number(text) | Scalar::Text(text)) = (match cursor.scalar(&mut scratch)? {
+            Scalar::Null => return Ok(None),
+            Scalar::Bool(value) => return Err(format!("expected a whole number, found `{value}`")),
+            other => other,
+        }) else {
+            return Err("expected a whole number".to_owned());
+        };
+        let value = number::integer(text).ok_or_else(|| format!("expected a whole number, found `{text}`"))?;
+        T::Native::try_from(value).map(Some).map_err(|_| out_of_range(text))
+    }))
+}
+
+/// Values that stand as numbers or in quotes.
+fn scalars<T: ArrowPrimitiveType>(
+    data_type: &DataType,
+    parse: impl Fn(&str) -> Option<T::Native> + Send + 'static,
+) -> Box<dyn Column> {
+    let (kind, mut scratch) = (data_type.clone(), String::new());
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
+        match cursor.scalar(&mut scratch)? {
+            Scalar::Null => Ok(None),
+            Scalar::Number(text) | Scalar::Text(text) => {
+                parse(text).map(Some).ok_or_else(|| format!("expected {kind}, found `{text}`"))
+            }
+            Scalar::Bool(value) => Err(format!("expected {kind}, found `{value}`")),
+        }
+    }))
+}
+
+/// Values that stand in quotes.
+fn texts<T: ArrowPrimitiveType>(
+    data_type: &DataType,
+    parse: impl Fn(&str) -> Result<T::Native, String> + Send + 'static,
+) -> Box<dyn Column> {
+    let (kind, mut scratch) = (data_type.clone(), String::new());
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
+        match cursor.scalar(&mut scratch)? {
+            Scalar::Null => Ok(None),
+            Scalar::Text(text) => parse(text).map(Some),
+            Scalar::Number(found) => Err(format!("expected {kind} as text, found `{found}`")),
+            Scalar::Bool(found) => Err(format!("expected {kind} as text, found `{found}`")),
+        }
+    }))
+}
+
+/// Times of day; `unit_ns` is the column's unit.
+fn times<T: ArrowPrimitiveType>(data_type: &DataType, unit_ns: i64) -> Box<dyn Column>
+where
+    T::Native: TryFrom<i64>,
+{
+    texts::<T>(data_type, move |text| {
+        let of_day = time::time_of_day(text)? / unit_ns;
+        T::Native::try_from(of_day).map_err(|_| format!("`{text}` is out of range"))
+    })
+}
+
+/// Points in time: text, or numbers in the unit `epoch`.
+fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
+    data_type: &DataType,
+    unit: TimeUnit,
+    epoch: TimeUnit,
+) -> Box<dyn Column> {
+    let mut scratch = String::new();
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
+        match cursor.scalar(&mut scratch)? {
+            Scalar::Null => Ok(None),
+            Scalar::Text(text) => time::timestamp(text, unit).map(Some),
+            Scalar::Number(text) => time::epoch(text, epoch, unit).map(Some),
+            Scalar::Bool(found) => Err(format!("expected a timestamp, found `{found}`")),
+        }
+    }))
+}

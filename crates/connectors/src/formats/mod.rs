@@ -1,0 +1,30 @@
+//! How payloads become rows and rows become payloads: one file and one line of [`FORMATS`] each.
+
+pub(crate) mod json;
+mod number;
+pub(crate) mod time;
+
+use millstream_core::{Decoder, Encoder, OptionError, OptionReader, TableDecl};
+
+/// A format by its name in `'format' = '…'`.
+pub(crate) struct Format {
+    pub(crate) name: &'static str,
+    /// Reads the format's options and makes a decoder of the table's columns.
+    pub(crate) decoder: fn(&TableDecl, &OptionReader<'_>) -> Result<Box<dyn Decoder>, OptionError>,
+    /// Reads the format's options and makes an encoder.
+    pub(crate) encoder: fn(&TableDecl, &OptionReader<'_>) -> Result<Box<dyn Encoder>, OptionError>,
+}
+
+/// Every format of records. Parquet is no format of records: the sink `filesystem` writes it.
+pub(crate) const FORMATS: &[Format] = &[Format { name: "json", decoder: json::decoder, encoder: json::encoder }];
+
+/// The format a table names.
+pub(crate) fn of_table(options: &OptionReader<'_>) -> Result<&'static Format, OptionError> {
+    let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+    let Some(name) = options.one_of("format", &names)? else {
+        let message = format!("is required; give one of {}", names.join(", "));
+        return Err(OptionError::new("format", message));
+    };
+    let format = FORMATS.iter().find(|format| format.name == name);
+    format.ok_or_else(|| OptionError::new("format", format!("`{name}` is unknown")))
+}

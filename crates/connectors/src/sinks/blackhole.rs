@@ -1,0 +1,36 @@
+//! The sink `blackhole`: takes every row and counts it. For measuring everything else.
+
+use millstream_core::{BoxFuture, Emission, EventTime, OptionError, Roles, Sink, SinkError};
+
+use crate::registry::{Connector, Request, no_source};
+
+pub(crate) const CONNECTOR: Connector = Connector { name: "blackhole", check, source: no_source, sink };
+
+fn check(_: &Request<'_>) -> Result<Roles, OptionError> {
+    Ok(Roles { source: None, sink: true })
+}
+
+fn sink(request: &Request<'_>, _: &str) -> Result<Box<dyn Sink>, OptionError> {
+    Ok(Box::new(Blackhole { table: request.table.name.clone(), rows: 0 }))
+}
+
+struct Blackhole {
+    table: String,
+    rows: usize,
+}
+
+impl Sink for Blackhole {
+    fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.rows += emission.rows.num_rows();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn tick(&mut self, _: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        tracing::info!(table = self.table, rows = self.rows, "blackhole ends");
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,154 @@
+//! A file as blocks of whole records, without copying a record: a block's bytes become the chunk's bytes.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use arrow::array::BinaryArray;
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use millstream_core::SourceError;
+
+/// Bytes read at once: large enough that a chunk amortises what a chunk costs, small enough for a core's cache.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// A record longer than this is an error: without a bound a file without line ends would be read into memory whole.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+
+/// Where records end.
+#[derive(Clone, Debug)]
+pub(super) enum Splitter {
+    /// At every line end. Empty lines belong to the record after them, where they are white space.
+    Lines,
+}
+
+/// Reads one file.
+pub(super) struct BlockReader {
+    file: File,
+    name: String,
+    splitter: Splitter,
+    block_bytes: usize,
+    /// The start of a record whose end has not been read.
+    rest: Vec<u8>,
+    /// The byte after the last record given out.
+    position: u64,
+}
+
+/// Whole records.
+pub(super) struct Block {
+    pub(super) records: BinaryArray,
+    /// The byte after the last record.
+    pub(super) end: u64,
+}
+
+impl BlockReader {
+    pub(super) fn open(path: &Path, start: u64, splitter: Splitter) -> Result<Self, SourceError> {
+        let name = path.display().to_string();
+        let open = || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(start))?;
+            Ok(file)
+        };
+        let file = open().map_err(|error| SourceError::Io { what: name.clone(), error })?;
+        Ok(Self { file, name, splitter, block_bytes: BLOCK_BYTES, rest: Vec::new(), position: start })
+    }
+
+    /// The next records; `None` at the end of the file.
+    pub(super) fn next_block(&mut self) -> Result<Option<Block>, SourceError> {
+        let mut wanted = self.block_bytes;
+        loop {
+            let mut bytes = Vec::with_capacity(self.rest.len() + wanted);
+            bytes.append(&mut self.rest);
+            let before = bytes.len();
+            let limit = u64::try_from(wanted).unwrap_or(u64::MAX);
+            let read = (&mut self.file).take(limit).read_to_end(&mut bytes);
+            read.map_err(|error| SourceError::Io { what: self.name.clone(), error })?;
+            let at_end = bytes.len() - before < wanted;
+            let mut ends = self.record_ends(&bytes);
+            let whole = ends.last().copied().unwrap_or(0);
+            if at_end && bytes[whole..].iter().any(|byte| !byte.is_ascii_whitespace()) {
+                ends.push(bytes.len());
+            } else {
+                self.rest = bytes.split_off(whole);
+            }
+            if let Some(end) = ends.last().copied() {
+                self.position += u64::try_from(end).unwrap_or(u64::MAX);
+                return Ok(Some(Block { records: slice(bytes, &ends), end: self.position }));
+            }
+            if at_end {
+                return Ok(None);
+            }
+            if self.rest.len() > RECORD_BYTES_MAX {
+                let reason = format!("the record at byte {} is longer than {RECORD_BYTES_MAX} bytes", self.position);
+                return Err(SourceError::Failed { what: self.name.clone(), reason });
+            }
+            // A record longer than a block: read as much again.
+            wanted = self.rest.len().max(self.block_bytes);
+        }
+    }
+
+    /// The byte after each whole record.
+    fn record_ends(&mut self, bytes: &[u8]) -> Vec<usize> {
+        match self.splitter {
+            Splitter::Lines => {
+                let mut ends = Vec::with_capacity(bytes.len() / 64);
+                let mut start = 0;
+                for at in memchr::memchr_iter(b'\n', bytes) {
+                    // Only a line that starts with white space can be empty: the rest is not looked at.
+                    if bytes[start] > b' ' || !bytes[start..at].trim_ascii().is_empty() {
+                        ends.push(at + 1);
+                    }
+                    start = at + 1;
+                }
+                ends
+            }
+        }
+    }
+}
+
+/// Cuts `bytes` after each of `ends`.
+fn slice(bytes: Vec<u8>, ends: &[usize]) -> BinaryArray {
+    let mut offsets = Vec::with_capacity(ends.len() + 1);
+    offsets.push(0);
+    // A block is at most a few records' lengths: far below 2 GiB.
+    offsets.extend(ends.iter().map(|end| i32::try_from(*end).unwrap_or(i32::MAX)));
+    BinaryArray::new(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(content: &[u8], block_bytes: usize, start: u64) -> (Vec<String>, Vec<u64>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in");
+        std::fs::write(&path, content).unwrap();
+        let mut reader = BlockReader::open(&path, start, Splitter::Lines).unwrap();
+        reader.block_bytes = block_bytes;
+        let (mut records, mut ends) = (Vec::new(), Vec::new());
+        while let Some(block) = reader.next_block().unwrap() {
+            records.extend(block.records.iter().flatten().map(|r| String::from_utf8(r.to_vec()).unwrap()));
+            ends.push(block.end);
+        }
+        (records, ends)
+    }
+
+    #[test]
+    fn block_sizes_do_not_matter() {
+        let content = b"a\nbb\n\n\r\nccc\r\ndddddddddddddddddddd\ne";
+        for block_bytes in 1..40 {
+            let (records, ends) = records(content, block_bytes, 0);
+            let trimmed: Vec<_> = records.iter().map(|record| record.trim()).collect();
+            assert_eq!(trimmed, ["a", "bb", "ccc", "dddddddddddddddddddd", "e"], "{block_bytes}");
+            assert_eq!(*ends.last().unwrap(), content.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_reading_resumes_after_a_record() {
+        let content = b"a\nbb\nccc\n";
+        assert_eq!(records(content, 100, 2).0, ["bb\n", "ccc\n"]);
+        assert_eq!(records(content, 100, 9).0, Vec::<String>::new());
+        assert_eq!(records(b"", 100, 0).0, Vec::<String>::new());
+        assert_eq!(records(b"\n \n", 100, 0).0, Vec::<String>::new());
+    }
+}

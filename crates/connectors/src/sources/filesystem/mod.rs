@@ -1,0 +1,177 @@
+//! The source `filesystem`: files of records, read once to their end.
+//!
+//! `path` is a file or a folder; of a folder all files are read that are not hidden (`.name`, `_name`). Each file is a
+//! shard, an offset is the byte after a record's end. All files are opened as shards before the first is read, and
+//! then read in turn, a block each: files that cover the same time keep the watermark moving together.
+//!
+//! Reading blocks the task for a block at a time (1 MiB: about a millisecond from disk, less from the page cache).
+
+mod blocks;
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, TimestampMillisecondArray};
+use millstream_core::{
+    Boundedness, BoxFuture, Chunk, Clock, EventTime, Offset, Offsets, OptionError, Roles, ShardId, Source, SourceError,
+    SourceEvent, SourceOutput, Stopped,
+};
+use std::sync::Arc;
+
+use crate::formats;
+use crate::registry::{Connector, Request, no_sink};
+use blocks::{BlockReader, Splitter};
+
+pub(crate) const CONNECTOR: Connector = Connector { name: "filesystem", check, source, sink: no_sink };
+
+/// How many files are read in turn: a bound on open files and on blocks in memory.
+const OPEN_FILES_MAX: usize = 32;
+
+fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
+    read(request)?;
+    let format = formats::of_table(request.options)?;
+    (format.decoder)(request.table, request.options)?;
+    Ok(Roles { source: Some(Boundedness::Bounded), sink: false })
+}
+
+fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
+    Ok(Box::new(read(request)?))
+}
+
+fn read(request: &Request<'_>) -> Result<FileSource, OptionError> {
+    let path = request.options.require("path")?;
+    let path = PathBuf::from(path.strip_prefix("file://").unwrap_or(path));
+    Ok(FileSource { path, splitter: Splitter::Lines, clock: Arc::clone(&request.context.clock) })
+}
+
+struct FileSource {
+    path: PathBuf,
+    splitter: Splitter,
+    clock: Arc<dyn Clock>,
+}
+
+/// A file being read.
+struct OpenFile {
+    shard: ShardId,
+    reader: BlockReader,
+    from: Option<Offset>,
+    arrival: EventTime,
+}
+
+impl Source for FileSource {
+    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+        Box::pin(async move {
+            match self.read_all(&resume, output).await {
+                Ok(()) | Err(Ended::Stopped) => Ok(()),
+                Err(Ended::Failed(error)) => Err(error),
+            }
+        })
+    }
+}
+
+/// Why reading ended early.
+enum Ended {
+    Stopped,
+    Failed(SourceError),
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<SourceError> for Ended {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl FileSource {
+    async fn read_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
+        let files = list(&self.path)?;
+        for file in &files {
+            output.send(SourceEvent::ShardOpened { shard: shard_of(file), parents: Vec::new() }).await?;
+        }
+        let mut waiting = files.iter();
+        let mut open = Vec::new();
+        loop {
+            while open.len() < OPEN_FILES_MAX
+                && let Some(file) = waiting.next()
+            {
+                open.push(self.open(file, resume)?);
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+            let mut still_open = Vec::with_capacity(open.len());
+            for mut file in open {
+                match self.next_chunk(&mut file)? {
+                    Some(chunk) => {
+                        output.send(SourceEvent::Chunk(Box::new(chunk))).await?;
+                        still_open.push(file);
+                    }
+                    None => output.send(SourceEvent::ShardClosed { shard: file.shard }).await?,
+                }
+            }
+            open = still_open;
+        }
+    }
+
+    fn open(&self, file: &Path, resume: &Offsets) -> Result<OpenFile, SourceError> {
+        let shard = shard_of(file);
+        let from = resume.get(&shard).cloned();
+        let start = match &from {
+            None => 0,
+            Some(offset) => offset.sequence().parse().map_err(|_| SourceError::Position {
+                shard: shard.clone(),
+                offset: offset.clone(),
+                reason: "it is no position in a file".to_owned(),
+            })?,
+        };
+        let reader = BlockReader::open(file, start, self.splitter.clone())?;
+        Ok(OpenFile { shard, reader, from, arrival: EventTime::MIN })
+    }
+
+    fn next_chunk(&self, file: &mut OpenFile) -> Result<Option<Chunk>, SourceError> {
+        let Some(block) = file.reader.next_block()? else { return Ok(None) };
+        file.arrival = file.arrival.max(self.clock.now());
+        let arrivals = TimestampMillisecondArray::from_value(file.arrival.0, block.records.len());
+        let to = Offset::from(block.end);
+        Ok(Some(Chunk {
+            shard: file.shard.clone(),
+            from: file.from.replace(to.clone()),
+            to,
+            data: block.records,
+            arrivals,
+            keys: None,
+            sequence_numbers: None,
+        }))
+    }
+}
+
+fn shard_of(file: &Path) -> ShardId {
+    ShardId::from(file.display().to_string())
+}
+
+/// The files to read, in the order of their names.
+fn list(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let io = |error| SourceError::Io { what: path.display().to_string(), error };
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    if !path.is_dir() {
+        let remedy = "option 'path' must name a file or a folder".to_owned();
+        return Err(SourceError::NotFound { what: format!("`{}`", path.display()), remedy });
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with(['.', '_']);
+        if !hidden && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

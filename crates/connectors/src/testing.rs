@@ -1,0 +1,87 @@
+//! What tests of sources share: a clock set by hand, and an output that keeps everything.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use millstream_core::{
+    BoxFuture, Clock, Duration, EventTime, Offsets, Source, SourceError, SourceEvent, SourceOutput, Stopped,
+};
+
+/// A clock whose sleepers wake at once, and whose time moves on by what they slept.
+#[derive(Clone)]
+pub(crate) struct StepClock(Arc<Mutex<i64>>);
+
+impl StepClock {
+    pub(crate) fn at(start: i64) -> Self {
+        Self(Arc::new(Mutex::new(start)))
+    }
+}
+
+impl Clock for StepClock {
+    fn now(&self) -> EventTime {
+        EventTime(*self.0.lock().unwrap())
+    }
+
+    fn sleep(&self, length: Duration) -> BoxFuture<'static, ()> {
+        let now = Arc::clone(&self.0);
+        Box::pin(async move {
+            *now.lock().unwrap() += length.0;
+            // Lets others run, as a real sleep does.
+            tokio::task::yield_now().await;
+        })
+    }
+}
+
+/// Keeps what a source sends, checks its offsets, and stops it when `enough` says so.
+pub(crate) struct Collected {
+    events: Mutex<Vec<SourceEvent>>,
+    offsets: Mutex<Offsets>,
+    enough: Box<dyn Fn(&[SourceEvent]) -> bool + Send + Sync>,
+}
+
+impl SourceOutput for Collected {
+    fn send(&self, event: SourceEvent) -> BoxFuture<'_, Result<(), Stopped>> {
+        if let SourceEvent::Chunk(chunk) = &event {
+            assert!(!chunk.is_empty());
+            assert_eq!(chunk.arrivals.len(), chunk.len());
+            self.offsets.lock().unwrap().advance(&chunk.shard, chunk.from.as_ref(), &chunk.to).unwrap();
+        }
+        let mut events = self.events.lock().unwrap();
+        events.push(event);
+        let enough = (self.enough)(&events);
+        Box::pin(std::future::ready(if enough { Err(Stopped) } else { Ok(()) }))
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Everything a bounded source sends.
+pub(crate) async fn collect(source: Box<dyn Source>, resume: Offsets) -> Result<Vec<SourceEvent>, SourceError> {
+    collect_until(source, resume, |_| false).await
+}
+
+/// What a source sends until `enough` is true of it.
+pub(crate) async fn collect_until(
+    source: Box<dyn Source>,
+    resume: Offsets,
+    enough: impl Fn(&[SourceEvent]) -> bool + Send + Sync + 'static,
+) -> Result<Vec<SourceEvent>, SourceError> {
+    let offsets = Mutex::new(resume.clone());
+    let output = Collected { events: Mutex::default(), offsets, enough: Box::new(enough) };
+    source.run(resume, &output).await?;
+    Ok(output.events.into_inner().unwrap())
+}
+
+/// The payloads of each shard, in order.
+pub(crate) fn payloads(events: &[SourceEvent]) -> BTreeMap<String, Vec<String>> {
+    let mut payloads: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for event in events {
+        if let SourceEvent::Chunk(chunk) = event {
+            let of_shard = payloads.entry(chunk.shard.to_string()).or_default();
+            of_shard.extend(chunk.data.iter().flatten().map(|data| String::from_utf8(data.to_vec()).unwrap()));
+        }
+    }
+    payloads
+}
