@@ -9,7 +9,7 @@ use millstream_local_kinesis::{NewStream, OpenError, Position, Settings, ShardId
 use crate::fixture::{Fixture, open, record, texts};
 
 /// The folder as a crash at this moment would leave it.
-fn crash_image(folder: &Path) -> tempfile::TempDir {
+pub(crate) fn crash_image(folder: &Path) -> tempfile::TempDir {
     let image = tempfile::tempdir().unwrap();
     copy(folder, image.path());
     image

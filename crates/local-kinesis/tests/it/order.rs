@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use futures::future::join_all;
 use millstream_local_kinesis::{HashKey, Position, PutError, PutRecord, SequenceNumber, ShardId};
 
-use crate::fixture::{Fixture, HOUR_MS, START_MS, record, texts};
+use crate::crash::crash_image;
+use crate::fixture::{Fixture, HOUR_MS, START_MS, open, record, texts};
 
 #[tokio::test]
 async fn numbers_and_arrivals_only_grow() {
@@ -51,21 +52,28 @@ async fn records_of_a_call_keep_their_order_and_go_where_their_hash_says() {
     }
 }
 
-/// Many producers and a reader at once: the reader sees each shard's records once, in order, and at the moment it sees
-/// one, that one is committed: a store opened from the disk as it is then has it too.
+/// Many producers and a reader for each shard at once: a reader sees every record once and in order, none above the
+/// committed tip, and what it sees is in the folder: a store opened from a copy of it has it too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn producers_and_readers_agree_on_one_order() {
     const PRODUCERS: usize = 8;
     const CALLS: usize = 40;
+    const IMAGES: usize = 3;
     let fixture = Fixture::with_stream(2).await;
     let readers = [0, 1].map(|shard| {
-        let store = fixture.store.clone();
+        let (store, clock, folder) = (fixture.store.clone(), &fixture.clock, fixture.folder.path());
         async move {
-            let (mut position, mut seen) = (Position::TrimHorizon, Vec::new());
+            let (mut position, mut seen, mut images) = (Position::TrimHorizon, Vec::new(), 0);
             loop {
                 store.wait_for_records("s", ShardId(shard), position).await.unwrap();
                 let page = store.read("s", ShardId(shard), position, 7, 1 << 20).unwrap();
                 assert!(page.records().all(|record| record.sequence_number <= page.tip));
+                if images < IMAGES {
+                    images += 1;
+                    let image = crash_image(folder);
+                    let copied = open(image.path(), clock).read("s", ShardId(shard), position, page.len(), 1 << 20);
+                    assert_eq!(texts(&copied.unwrap()), texts(&page));
+                }
                 seen.extend(page.records().map(|record| (record.sequence_number, record.data.to_vec())));
                 position = page.next;
                 if page.end_of_shard {
