@@ -21,6 +21,18 @@ pub enum ShardState {
     Closed,
 }
 
+impl ShardState {
+    /// The word of the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Idle => "idle",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 /// What to do when no shard is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdlePolicy {

@@ -1,1 +1,41 @@
-//! x
+//! The wheel of Millstream: it runs planned queries.
+//!
+//! Readers (tasks) send chunks to workers (threads), which decode once per source and feed the panes of every query;
+//! closers (a thread per query) watch event time, ask for what closes, merge it, run CLOSE and hand rows to live tables
+//! and sinks. They exchange messages only. DataFusion evaluates expressions, groups rows and runs CLOSE; time, panes
+//! and order are ours. This is the only crate that starts compute threads, and it does so in `threads`.
+//!
+//! ```text
+//! lane (reader) ──Event──► worker ──Delta, Progress──► closer ──► live table, sink, client
+//!                            ▲────────────Snap────────────┘
+//! ```
+
+mod close;
+mod closer;
+mod control;
+mod engine;
+mod errors;
+mod execute;
+mod faults;
+mod hot;
+mod lane;
+mod live_table;
+mod lookup;
+mod message;
+mod output;
+mod pane;
+mod physical;
+mod source;
+mod stats;
+mod system;
+mod threads;
+mod updating;
+mod worker;
+
+pub use engine::{
+    CheckReport, Checked, ClientRows, Engine, Outcome, QueryInfo, QueryState, Script, ScriptError, Settings,
+};
+pub use errors::{ERROR_STREAM, error_stream_schema};
+pub use live_table::{Change, ChangeKind, LiveTable, Snapshot};
+pub use output::Captured;
+pub use stats::{Counter, QueryStats, ShardStats, SourceStats};

@@ -239,7 +239,6 @@ pub(crate) fn qualified(table: &str, schema: &Schema) -> Result<DFSchema, SqlErr
 }
 
 /// The column that live tables of windowed queries have beside those of their query.
-#[must_use]
-pub fn is_final_field() -> Field {
+pub(crate) fn is_final_field() -> Field {
     Field::new("is_final", arrow::datatypes::DataType::Boolean, false)
 }

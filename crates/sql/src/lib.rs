@@ -9,6 +9,7 @@ mod create_table;
 mod effect;
 mod error;
 mod explain;
+mod functions;
 mod parse;
 mod pipeline;
 mod plan;

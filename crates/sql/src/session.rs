@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::TableReference;
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
@@ -19,9 +20,10 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
-use crate::SqlError;
 use crate::catalog::{Catalog, Relation, Table};
 use crate::window::WindowFunctions;
+use crate::{SqlError, functions};
+use millstream_core::Clock;
 
 /// Optimizer rules that are left out: the first would hide distinct aggregates from the panes, the second would stop
 /// reading a stream that has no end.
@@ -36,15 +38,19 @@ pub struct Session {
     relation_planners: Vec<Arc<dyn RelationPlanner>>,
 }
 
-impl Default for Session {
-    fn default() -> Self {
+impl Session {
+    /// Plans with DataFusion's functions; `now()` reads the clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Self, SqlError> {
         let mut config = SessionConfig::new().with_target_partitions(1);
         let options = config.options_mut();
         options.sql_parser.collect_spans = true;
         options.sql_parser.map_string_types_to_utf8view = false;
         options.optimizer.enable_dynamic_filter_pushdown = false;
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions)] }
+        let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+        for function in functions::all(clock) {
+            state.register_udf(function)?;
+        }
+        Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions)] })
     }
 }
 

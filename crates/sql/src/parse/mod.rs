@@ -15,10 +15,10 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Wor
 use crate::{Position, SqlError};
 use dialect::NativeDialect;
 
-pub use statement::{
-    ColumnDef, ColumnKind, CreateTable, DropKind, Name, QueryAction, ShowKind, Statement, StatementKind, WatermarkDef,
-    WithOption,
+pub(crate) use statement::{
+    ColumnDef, ColumnKind, CreateTable, DropKind, Name, StatementKind, WatermarkDef, WithOption,
 };
+pub use statement::{QueryAction, ShowKind, Statement};
 pub use types::type_name;
 
 /// A script longer than this is refused; KDA allowed 100 KB of SQL.

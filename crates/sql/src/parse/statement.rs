@@ -8,7 +8,7 @@ use crate::Position;
 /// One statement of a script.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    pub kind: StatementKind,
+    pub(crate) kind: StatementKind,
     /// The text, without the closing semicolon.
     pub text: String,
     /// Where it starts in the script.
@@ -17,14 +17,14 @@ pub struct Statement {
 
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name {
+pub(crate) struct Name {
     pub text: String,
     pub at: Option<Position>,
 }
 
 /// What a statement asks for.
 #[derive(Clone, Debug)]
-pub enum StatementKind {
+pub(crate) enum StatementKind {
     CreateTable(CreateTable),
     CreateView { name: Name, query: Box<Query>, or_replace: bool, if_not_exists: bool },
     CreateMaterializedView { name: Name, options: Vec<WithOption>, query: Box<Query>, if_not_exists: bool },
@@ -40,7 +40,7 @@ pub enum StatementKind {
 
 /// What DROP removes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropKind {
+pub(crate) enum DropKind {
     Table,
     View,
     MaterializedView,
@@ -64,7 +64,7 @@ pub enum QueryAction {
 
 /// `'key' = 'value'` in WITH.
 #[derive(Clone, Debug)]
-pub struct WithOption {
+pub(crate) struct WithOption {
     pub key: String,
     pub value: String,
     pub at: Option<Position>,
@@ -72,7 +72,7 @@ pub struct WithOption {
 
 /// `CREATE TABLE name (columns) WITH (options)`.
 #[derive(Clone, Debug)]
-pub struct CreateTable {
+pub(crate) struct CreateTable {
     pub name: Name,
     pub if_not_exists: bool,
     pub columns: Vec<ColumnDef>,
@@ -83,14 +83,14 @@ pub struct CreateTable {
 
 /// One column of CREATE TABLE.
 #[derive(Clone, Debug)]
-pub struct ColumnDef {
+pub(crate) struct ColumnDef {
     pub name: Name,
     pub kind: ColumnKind,
 }
 
 /// Where a column's values come from.
 #[derive(Clone, Debug)]
-pub enum ColumnKind {
+pub(crate) enum ColumnKind {
     /// The payload.
     Physical { data_type: DataType, nullable: bool },
     /// The record's envelope; the key is the column's name unless FROM gives another.
@@ -101,7 +101,7 @@ pub enum ColumnKind {
 
 /// `WATERMARK FOR column AS expression`.
 #[derive(Clone, Debug)]
-pub struct WatermarkDef {
+pub(crate) struct WatermarkDef {
     pub column: Name,
     pub expression: Box<Expr>,
     pub at: Option<Position>,

@@ -1,0 +1,379 @@
+//! The engine: a catalog, the queries that run, and the readers that feed them.
+//!
+//! Scripts take effect whole or not at all: they are planned against a copy of the catalog, their queries are compiled,
+//! and only then is anything started. Queries that are defined together share one reader per source.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use crossbeam_channel::Sender;
+use millstream_core::{Clock, Connectors, Emission, EventTime, Offsets};
+use millstream_sql::{
+    Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Session, ShowKind, SqlError, SystemTable, Target, Warning,
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::errors::{ERROR_STREAM, error_stream_schema};
+use crate::faults::FaultLog;
+use crate::lane::Pinning;
+use crate::live_table::{Holds, LiveTable};
+use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
+use crate::output::Captured;
+use crate::source::SourceSpec;
+use crate::stats::{QueryStats, SourceStats};
+use crate::threads;
+use crate::worker::{Part, Worker};
+
+/// Messages that may wait for a closer before workers wait.
+pub(crate) const CLOSER_QUEUE: usize = 1024;
+/// `error_stream` keeps the newest of these.
+const ERROR_STREAM_ROWS: usize = 10_000;
+/// More continuous queries than this are refused: each has a thread.
+pub(crate) const MAX_QUERIES: usize = 1000;
+
+/// How the engine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Worker threads.
+    pub workers: usize,
+    /// Bytes of records that may be between readers and workers.
+    pub queue_bytes: usize,
+    /// Time is the newest arrival instead of the clock: for replays.
+    pub replay_time: bool,
+}
+
+/// What a statement did.
+#[derive(Debug)]
+pub enum Outcome {
+    Created {
+        statement: String,
+        kind: &'static str,
+        name: String,
+    },
+    Dropped {
+        statement: String,
+        kind: &'static str,
+        name: String,
+    },
+    Rows {
+        statement: String,
+        schema: SchemaRef,
+        rows: Vec<RecordBatch>,
+    },
+    /// Rows of a SELECT over a stream, as they come, until dropped.
+    Stream {
+        statement: String,
+        rows: ClientRows,
+    },
+    Explained {
+        statement: String,
+        text: String,
+    },
+    Described {
+        statement: String,
+        name: String,
+        columns: Vec<[String; 3]>,
+    },
+    Listed {
+        statement: String,
+        what: ShowKind,
+    },
+    Set {
+        statement: String,
+        key: String,
+        value: String,
+    },
+    Altered {
+        statement: String,
+        name: String,
+    },
+}
+
+/// The rows of a SELECT over a stream. Dropping it ends the query.
+#[derive(Debug)]
+pub struct ClientRows {
+    pub schema: SchemaRef,
+    /// How many rows at most, from LIMIT.
+    pub limit: Option<u64>,
+    pub(crate) emissions: mpsc::Receiver<Emission>,
+}
+
+impl ClientRows {
+    /// The next rows; `None` when the input has ended or the query failed.
+    pub async fn next(&mut self) -> Option<RecordBatch> {
+        self.emissions.recv().await.map(|emission| emission.rows)
+    }
+}
+
+/// A script and where it came from.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub text: String,
+    /// Whether what it defines is to be there again after a restart; see [`Engine::definitions`].
+    pub durable: bool,
+}
+
+/// What is wrong with which script.
+#[derive(Debug)]
+pub struct ScriptError {
+    /// Index into the scripts given.
+    pub script: usize,
+    pub error: SqlError,
+}
+
+/// What planning a script would do.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub statement: String,
+    pub kind: &'static str,
+    pub name: String,
+    /// EXPLAIN of a continuous query; empty for other statements.
+    pub explain: String,
+}
+
+/// What `check` found.
+#[derive(Clone, Debug, Default)]
+pub struct CheckReport {
+    pub statements: Vec<Checked>,
+    pub warnings: Vec<Warning>,
+    pub errors: Vec<SqlError>,
+}
+
+/// How a query is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryState {
+    Running,
+    Paused,
+    Finished,
+    Failed(String),
+}
+
+/// A running or ended query.
+#[derive(Clone)]
+pub struct QueryInfo {
+    pub name: String,
+    pub sql: String,
+    pub state: QueryState,
+    pub sources: Vec<String>,
+    /// The sink table, or the live table with the query's name.
+    pub sink: Option<String>,
+    pub pipeline: Arc<Pipeline>,
+    pub stats: Arc<QueryStats>,
+    pub started: EventTime,
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) connectors: Arc<dyn Connectors>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) capture: Option<mpsc::Sender<Captured>>,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) session: Session,
+    pub(crate) workers: Vec<Sender<ToWorker>>,
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) errors: Arc<LiveTable>,
+    pub(crate) next_id: AtomicU64,
+    /// Held by the tasks of sinks: all are done when only this one is left.
+    pub(crate) sinks: Arc<()>,
+    state: Mutex<Running>,
+}
+
+#[derive(Default)]
+pub(crate) struct Running {
+    pub(crate) catalog: Catalog,
+    pub(crate) queries: BTreeMap<String, Query>,
+    pub(crate) lanes: BTreeMap<LaneId, Lane>,
+    pub(crate) sources: BTreeMap<String, Arc<Source>>,
+    /// Statements that are to be there again after a restart, by what they define.
+    pub(crate) definitions: Vec<(String, String)>,
+    pub(crate) stopping: bool,
+}
+
+/// What all readers of a source table share.
+pub(crate) struct Source {
+    pub(crate) spec: Arc<SourceSpec>,
+    pub(crate) stats: Arc<SourceStats>,
+    pub(crate) pinning: Arc<Pinning>,
+}
+
+/// One reader, and the queries it feeds.
+pub(crate) struct Lane {
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) readers: HashSet<QueryId>,
+}
+
+/// A query that runs, or did.
+pub(crate) struct Query {
+    pub(crate) id: QueryId,
+    pub(crate) plan: ContinuousQuery,
+    /// Its work on each source, by the source's name.
+    pub(crate) parts: Vec<(String, Arc<Part>)>,
+    pub(crate) closer: Sender<ToCloser>,
+    pub(crate) stats: Arc<QueryStats>,
+    pub(crate) state: watch::Sender<QueryState>,
+    pub(crate) table: Option<Arc<LiveTable>>,
+    pub(crate) started: EventTime,
+    /// Where a paused query goes on, by source.
+    pub(crate) paused_at: HashMap<String, Offsets>,
+}
+
+impl Query {
+    pub(crate) fn info(&self) -> QueryInfo {
+        let mut sources: Vec<String> = self.parts.iter().map(|(source, _)| source.clone()).collect();
+        sources.dedup();
+        QueryInfo {
+            name: self.plan.name.clone(),
+            sql: self.plan.sql.clone(),
+            state: self.state.borrow().clone(),
+            sources,
+            sink: match &self.plan.target {
+                Target::Sink(table) => Some(table.decl.name.clone()),
+                Target::LiveTable { .. } | Target::Client { .. } => None,
+            },
+            pipeline: Arc::clone(&self.plan.pipeline),
+            stats: Arc::clone(&self.stats),
+            started: self.started,
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Running> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Starts the workers. Nothing is read before there is a query. `capture` gets the final rows of windowed and
+    /// stateless live tables as they come; open windows are then not shown, and updating tables are read at the end.
+    pub fn start(
+        connectors: Arc<dyn Connectors>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        capture: Option<mpsc::Sender<Captured>>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, SqlError> {
+        let session = Session::new(Arc::clone(&clock))?;
+        let kept = LiveTableSettings { retention: None, max_rows: ERROR_STREAM_ROWS, refresh: None, ttl: None };
+        let errors = LiveTable::new(ERROR_STREAM, error_stream_schema(), Vec::new(), Holds::Appended, kept)?;
+        let errors = Arc::new(errors);
+        let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
+        let mut workers = Vec::new();
+        for number in 0..settings.workers.max(1) {
+            let (sender, inbox) = crossbeam_channel::unbounded();
+            let worker = Worker::new(inbox, faults.clone());
+            threads::start(&format!("worker-{number}"), move || worker.run())
+                .map_err(|error| SqlError::new(format!("a worker thread could not be started: {error}")))?;
+            workers.push(sender);
+        }
+        let mut system = vec![SystemTable { name: ERROR_STREAM.to_owned(), schema: error_stream_schema() }];
+        system.extend(crate::system::tables());
+        let state = Running { catalog: Catalog::new(system), ..Running::default() };
+        let inner = Inner {
+            connectors,
+            clock,
+            settings,
+            capture,
+            runtime,
+            session,
+            workers,
+            budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
+            errors,
+            next_id: AtomicU64::new(1),
+            sinks: Arc::new(()),
+            state: Mutex::new(state),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes scripts into effect, all or none. Waits for lookups: call it where waiting is allowed, not in a task.
+    pub fn execute(&self, scripts: &[Script]) -> Result<Vec<Outcome>, ScriptError> {
+        self.inner.execute(scripts)
+    }
+
+    /// Plans a script against the catalog as it is, and changes nothing.
+    pub fn check(&self, script: &str) -> CheckReport {
+        self.inner.check(script)
+    }
+
+    /// The statements that define what is durable, in an order in which they can be executed again.
+    pub fn definitions(&self) -> Vec<String> {
+        self.inner.lock().definitions.iter().map(|(_, statement)| statement.clone()).collect()
+    }
+
+    /// Every continuous query.
+    pub fn queries(&self) -> Vec<QueryInfo> {
+        self.inner.lock().queries.values().map(Query::info).collect()
+    }
+
+    /// One continuous query.
+    pub fn query(&self, name: &str) -> Option<QueryInfo> {
+        self.inner.lock().queries.get(name).map(Query::info)
+    }
+
+    /// Every live table, `error_stream` not among them.
+    pub fn tables(&self) -> Vec<Arc<LiveTable>> {
+        self.inner.lock().queries.values().filter_map(|query| query.table.clone()).collect()
+    }
+
+    /// A live table, or `error_stream`.
+    pub fn table(&self, name: &str) -> Option<Arc<LiveTable>> {
+        if name == ERROR_STREAM {
+            return Some(Arc::clone(&self.inner.errors));
+        }
+        self.inner.lock().queries.get(name).and_then(|query| query.table.clone())
+    }
+
+    /// The counters of every source table that is read.
+    pub fn sources(&self) -> Vec<(String, Arc<SourceStats>)> {
+        let state = self.inner.lock();
+        state.sources.iter().map(|(name, source)| (name.clone(), Arc::clone(&source.stats))).collect()
+    }
+
+    /// The declared tables, views included, as the catalog has them.
+    pub fn catalog(&self) -> Catalog {
+        self.inner.lock().catalog.clone()
+    }
+
+    /// Stops reading for a query; its state and its table stay.
+    pub async fn pause(&self, name: &str) -> Result<(), SqlError> {
+        self.inner.pause(name).await
+    }
+
+    /// Goes on where a paused query stopped.
+    pub fn resume(&self, name: &str) -> Result<(), SqlError> {
+        self.inner.resume(name)
+    }
+
+    /// Waits until every query has ended; answers the failures.
+    pub async fn finished(&self) -> Vec<(String, String)> {
+        let watched: Vec<_> = {
+            let state = self.inner.lock();
+            state.queries.iter().map(|(name, query)| (name.clone(), query.state.subscribe())).collect()
+        };
+        let mut failures = Vec::new();
+        for (name, mut state) in watched {
+            let ended = state.wait_for(|state| matches!(state, QueryState::Finished | QueryState::Failed(_))).await;
+            if let Ok(ended) = ended
+                && let QueryState::Failed(reason) = &*ended
+            {
+                failures.push((name, reason.clone()));
+            }
+        }
+        failures
+    }
+
+    /// Stops all readers, lets the sinks complete what they have, and ends.
+    pub async fn shutdown(&self) {
+        self.inner.shutdown().await;
+    }
+}

@@ -1,0 +1,102 @@
+//! A lane: one reader of one source, and its way to the workers. Queries on the same source share a lane.
+//!
+//! The reader is a task that only does I/O. What it sends is bounded by bytes over all workers; a shard always goes to
+//! the same worker, so that its records stay in order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+use millstream_core::{BoxFuture, Offsets, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::message::{LaneId, ToWorker, Unsettled};
+
+/// An event costs at least this much of the queue, so that empty ones are bounded too.
+const EVENT_BYTES: usize = 256;
+
+/// The sending side of one lane.
+pub(crate) struct LaneOutput {
+    pub(crate) lane: LaneId,
+    pub(crate) workers: Vec<Sender<ToWorker>>,
+    /// Bytes that may be on their way.
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) budget_bytes: usize,
+    /// Which worker has which shard: shared by all lanes of a source.
+    pub(crate) pinning: Arc<Pinning>,
+    /// Turns true when the lane is to stop.
+    pub(crate) stopped: watch::Receiver<bool>,
+}
+
+/// Shards to workers, in turn.
+#[derive(Default)]
+pub(crate) struct Pinning(Mutex<HashMap<ShardId, usize>>);
+
+impl Pinning {
+    fn worker_of(&self, shard: &ShardId, workers: usize) -> usize {
+        let mut pinned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = pinned.len() % workers;
+        *pinned.entry(shard.clone()).or_insert(next)
+    }
+}
+
+fn shard_of(event: &SourceEvent) -> &ShardId {
+    match event {
+        SourceEvent::ShardOpened { shard, .. }
+        | SourceEvent::Tip { shard, .. }
+        | SourceEvent::Behind { shard, .. }
+        | SourceEvent::ShardClosed { shard } => shard,
+        SourceEvent::Chunk(chunk) => &chunk.shard,
+    }
+}
+
+impl SourceOutput for LaneOutput {
+    fn send(&self, event: SourceEvent) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async move {
+            if *self.stopped.borrow() {
+                return Err(Stopped);
+            }
+            let bytes = match &event {
+                SourceEvent::Chunk(chunk) => chunk.payload_bytes().max(EVENT_BYTES),
+                _ => EVENT_BYTES,
+            };
+            // One chunk larger than the whole budget must still pass, alone.
+            let permits = u32::try_from(bytes.min(self.budget_bytes)).unwrap_or(u32::MAX);
+            let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await.map_err(|_| Stopped)?;
+            let worker = self.pinning.worker_of(shard_of(&event), self.workers.len());
+            let message = ToWorker::Event { lane: self.lane, event, permit: Some(permit) };
+            self.workers[worker].send(message).map_err(|_| Stopped)
+        })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async move {
+            let (token, mut settled): (Unsettled, _) = mpsc::channel(1);
+            for worker in &self.workers {
+                let message = ToWorker::Settle { lane: self.lane, token: token.clone() };
+                worker.send(message).map_err(|_| Stopped)?;
+            }
+            drop(token);
+            // Nobody sends: this ends when the last token is dropped.
+            settled.recv().await;
+            Ok(())
+        })
+    }
+}
+
+/// Reads until the input ends, the lane is stopped, or the source breaks.
+pub(crate) async fn read(source: Box<dyn Source>, resume: Offsets, output: LaneOutput) -> Result<(), SourceError> {
+    let mut stopped = output.stopped.clone();
+    let ended = tokio::select! {
+        ended = source.run(resume, &output) => ended,
+        _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+    };
+    ended?;
+    if !*stopped.borrow() {
+        for worker in &output.workers {
+            // The engine may be stopping; then nobody waits for the end.
+            let _ = worker.send(ToWorker::Ended { lane: output.lane });
+        }
+    }
+    Ok(())
+}

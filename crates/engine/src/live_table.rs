@@ -1,0 +1,371 @@
+//! Live result tables: what a materialized view shows, and the changes its watchers follow.
+//!
+//! One closer writes a table; any number of readers copy from it. Writers and readers share a lock that is held for
+//! the length of one change or one copy. Changes are numbered and the newest are kept, so that a watcher who was away
+//! goes on where it was, or is told to start from a snapshot.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::Result;
+use millstream_core::{EventTime, Window};
+use millstream_sql::LiveTableSettings;
+use tokio::sync::watch;
+
+/// Watchers who missed more rows than this start from a snapshot.
+const MAX_KEPT_CHANGE_ROWS: usize = 100_000;
+/// …or more changes than this.
+const MAX_KEPT_CHANGES: usize = 20_000;
+
+/// What became of some rows.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Counts from 1 for each table of each process.
+    pub id: u64,
+    pub kind: ChangeKind,
+    /// The rows, with all columns of the table.
+    pub rows: RecordBatch,
+}
+
+/// New or changed, or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    Upsert,
+    Delete,
+}
+
+/// A copy of a table, and the number of the last change it has.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub last_change: u64,
+    pub watermark: EventTime,
+    pub rows: Vec<RecordBatch>,
+}
+
+/// The result of one query, as it is now.
+pub struct LiveTable {
+    name: String,
+    schema: SchemaRef,
+    /// Indexes of the columns that identify a row; empty: none do.
+    key: Vec<usize>,
+    settings: LiveTableSettings,
+    state: RwLock<State>,
+    /// The number of the newest change: what watchers wait on.
+    newest: watch::Sender<u64>,
+}
+
+struct State {
+    content: Content,
+    converters: Converters,
+    changes: VecDeque<Arc<Change>>,
+    change_rows: usize,
+    last_change: u64,
+    watermark: EventTime,
+}
+
+enum Content {
+    /// Rows that are replaced window by window.
+    Windows(BTreeMap<Window, WindowRows>),
+    /// One row for each key.
+    Keyed(HashMap<OwnedRow, OwnedRow>),
+    /// Rows in the order they came, with the time they did.
+    Appended(VecDeque<(EventTime, RecordBatch)>),
+}
+
+struct WindowRows {
+    rows: RecordBatch,
+    /// Key to row, while the window is open: what the next view is compared with.
+    open: Option<HashMap<OwnedRow, OwnedRow>>,
+}
+
+struct Converters {
+    key: RowConverter,
+    row: RowConverter,
+}
+
+/// What kind of rows a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Windows,
+    Keys,
+    Appended,
+}
+
+impl LiveTable {
+    pub(crate) fn new(
+        name: &str,
+        schema: SchemaRef,
+        key: Vec<usize>,
+        holds: Holds,
+        settings: LiveTableSettings,
+    ) -> Result<Self> {
+        let fields = |columns: &mut dyn Iterator<Item = usize>| {
+            columns.map(|column| SortField::new(schema.field(column).data_type().clone())).collect::<Vec<_>>()
+        };
+        let converters = Converters {
+            key: RowConverter::new(fields(&mut key.iter().copied()))?,
+            row: RowConverter::new(fields(&mut (0..schema.fields().len())))?,
+        };
+        let content = match holds {
+            Holds::Windows => Content::Windows(BTreeMap::new()),
+            Holds::Keys => Content::Keyed(HashMap::new()),
+            Holds::Appended => Content::Appended(VecDeque::new()),
+        };
+        let state = State {
+            content,
+            converters,
+            changes: VecDeque::new(),
+            change_rows: 0,
+            last_change: 0,
+            watermark: EventTime::MIN,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            schema,
+            key,
+            settings,
+            state: RwLock::new(state),
+            newest: watch::Sender::new(0),
+        })
+    }
+
+    /// The name of the table and of its query.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Indexes of the columns that identify a row; empty when none do.
+    pub fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// How many rows it has.
+    pub fn row_count(&self) -> usize {
+        self.read(|state| state.row_count())
+    }
+
+    /// A copy of all rows.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let rows = match &state.content {
+            Content::Windows(windows) => windows.values().map(|window| window.rows.clone()).collect(),
+            Content::Keyed(rows) => {
+                let columns = state.converters.row.convert_rows(rows.values().map(OwnedRow::row))?;
+                vec![self.batch(columns, rows.len())?]
+            }
+            Content::Appended(rows) => rows.iter().map(|(_, rows)| rows.clone()).collect(),
+        };
+        Ok(Snapshot { last_change: state.last_change, watermark: state.watermark, rows })
+    }
+
+    /// The changes after a number; `None` when some of them are no longer kept, or the number is not of this table.
+    pub fn changes_after(&self, id: u64) -> Option<Vec<Arc<Change>>> {
+        self.read(|state| {
+            let first_kept = state.last_change + 1 - state.changes.len() as u64;
+            if id > state.last_change || id + 1 < first_kept {
+                return None;
+            }
+            let skip = usize::try_from(id + 1 - first_kept).unwrap_or(usize::MAX);
+            Some(state.changes.iter().skip(skip).cloned().collect())
+        })
+    }
+
+    /// Wakes whenever there are new changes or a new watermark.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// How far event time has come for this table.
+    pub fn watermark(&self) -> EventTime {
+        self.read(|state| state.watermark)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut State) -> Result<()>) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state)?;
+        drop(state);
+        self.newest.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// The rows of a window, whole. `is_final`: they will not change any more.
+    pub(crate) fn replace_window(&self, window: Window, rows: &RecordBatch, is_final: bool) -> Result<()> {
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(BooleanArray::from(vec![is_final; rows.num_rows()])));
+        let rows = self.batch(columns, rows.num_rows())?;
+        self.write(|state| {
+            let keys = state.converters.keys(&rows, &self.key)?;
+            let encoded = state.converters.row.convert_columns(rows.columns())?;
+            let now: HashMap<OwnedRow, OwnedRow> =
+                keys.into_iter().zip(encoded.iter()).map(|(key, row)| (key, row.owned())).collect();
+            let Content::Windows(windows) = &mut state.content else { return Ok(()) };
+            let before = windows.remove(&window).and_then(|window| window.open).unwrap_or_default();
+            let changed: Vec<u32> = (0..)
+                .zip(encoded.iter().zip(state.converters.keys(&rows, &self.key)?))
+                .filter(|(_, (row, key))| before.get(key).is_none_or(|old| old.row() != *row))
+                .map(|(index, _)| index)
+                .collect();
+            let gone: Vec<&OwnedRow> =
+                before.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, row)| row).collect();
+            let gone_rows = gone.len();
+            let gone = state.converters.row.convert_rows(gone.into_iter().map(OwnedRow::row))?;
+            let changed = take_record_batch(&rows, &UInt32Array::from(changed))?;
+            if rows.num_rows() > 0 {
+                let open = (!is_final).then_some(now);
+                windows.insert(window, WindowRows { rows, open });
+            }
+            if gone_rows > 0 {
+                state.record(ChangeKind::Delete, self.batch(gone, gone_rows)?);
+            }
+            state.record(ChangeKind::Upsert, changed);
+            state.enforce(self)
+        })
+    }
+
+    /// New and changed rows by key.
+    pub(crate) fn upsert(&self, rows: &RecordBatch) -> Result<()> {
+        self.write(|state| {
+            let keys = state.converters.keys(rows, &self.key)?;
+            let encoded = state.converters.row.convert_columns(rows.columns())?;
+            let Content::Keyed(content) = &mut state.content else { return Ok(()) };
+            for (key, row) in keys.into_iter().zip(encoded.iter()) {
+                content.insert(key, row.owned());
+            }
+            state.record(ChangeKind::Upsert, rows.clone());
+            Ok(())
+        })
+    }
+
+    /// Rows that are gone, by their key columns in key order.
+    pub(crate) fn delete(&self, keys: &[ArrayRef]) -> Result<()> {
+        self.write(|state| {
+            let keys = state.converters.key.convert_columns(keys)?;
+            let Content::Keyed(content) = &mut state.content else { return Ok(()) };
+            let gone: Vec<OwnedRow> = keys.iter().filter_map(|key| content.remove(&key.owned())).collect();
+            let rows = state.converters.row.convert_rows(gone.iter().map(OwnedRow::row))?;
+            if !gone.is_empty() {
+                state.record(ChangeKind::Delete, self.batch(rows, gone.len())?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Rows that came.
+    pub(crate) fn append(&self, rows: RecordBatch, now: EventTime) -> Result<()> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        self.write(|state| {
+            let Content::Appended(content) = &mut state.content else { return Ok(()) };
+            content.push_back((now, rows.clone()));
+            state.record(ChangeKind::Upsert, rows);
+            state.enforce_appended(self, now);
+            Ok(())
+        })
+    }
+
+    /// Event time has come this far: old windows may go.
+    pub(crate) fn advance(&self, watermark: EventTime) -> Result<()> {
+        self.write(|state| {
+            state.watermark = state.watermark.max(watermark);
+            state.enforce(self)
+        })
+    }
+}
+
+impl Converters {
+    /// The key of each row; its number where the table has no key.
+    fn keys(&self, rows: &RecordBatch, key: &[usize]) -> Result<Vec<OwnedRow>> {
+        if key.is_empty() {
+            let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values((0..).take(rows.num_rows())));
+            let numbered = RowConverter::new(vec![SortField::new(numbers.data_type().clone())])?;
+            return Ok(numbered.convert_columns(&[numbers])?.iter().map(|row| row.owned()).collect());
+        }
+        let columns: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
+        Ok(self.key.convert_columns(&columns)?.iter().map(|row| row.owned()).collect())
+    }
+}
+
+impl State {
+    fn row_count(&self) -> usize {
+        match &self.content {
+            Content::Windows(windows) => windows.values().map(|window| window.rows.num_rows()).sum(),
+            Content::Keyed(rows) => rows.len(),
+            Content::Appended(rows) => rows.iter().map(|(_, rows)| rows.num_rows()).sum(),
+        }
+    }
+
+    fn record(&mut self, kind: ChangeKind, rows: RecordBatch) {
+        if rows.num_rows() == 0 {
+            return;
+        }
+        self.last_change += 1;
+        self.change_rows += rows.num_rows();
+        self.changes.push_back(Arc::new(Change { id: self.last_change, kind, rows }));
+        while self.change_rows > MAX_KEPT_CHANGE_ROWS || self.changes.len() > MAX_KEPT_CHANGES {
+            let Some(oldest) = self.changes.pop_front() else { break };
+            self.change_rows -= oldest.rows.num_rows();
+        }
+    }
+
+    /// Lets go of windows past their retention, and of the oldest beyond the row limit.
+    fn enforce(&mut self, table: &LiveTable) -> Result<()> {
+        let mut rows = self.row_count();
+        let Content::Windows(windows) = &mut self.content else { return Ok(()) };
+        let expired = |window: &Window| {
+            table
+                .settings
+                .retention
+                .is_some_and(|kept| self.watermark > EventTime::MIN && window.end + kept < self.watermark)
+        };
+        let mut gone = Vec::new();
+        while let Some(oldest) = windows.first_entry() {
+            // The newest window stays even when it alone is over the limit: the query decides its rows.
+            if !expired(oldest.key()) && (rows <= table.settings.max_rows || rows == oldest.get().rows.num_rows()) {
+                break;
+            }
+            let window = oldest.remove();
+            rows -= window.rows.num_rows();
+            gone.push(window.rows);
+        }
+        for rows in gone {
+            self.record(ChangeKind::Delete, rows);
+        }
+        Ok(())
+    }
+
+    fn enforce_appended(&mut self, table: &LiveTable, now: EventTime) {
+        let mut rows = self.row_count();
+        let Content::Appended(content) = &mut self.content else { return };
+        let mut gone = Vec::new();
+        while let Some((came, oldest)) = content.front() {
+            let expired = table.settings.retention.is_some_and(|kept| *came + kept < now);
+            if !expired && (rows <= table.settings.max_rows || content.len() == 1) {
+                break;
+            }
+            rows -= oldest.num_rows();
+            gone.extend(content.pop_front().map(|(_, rows)| rows));
+        }
+        for rows in gone {
+            self.record(ChangeKind::Delete, rows);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What readers, workers and closers say to each other. There is no other way between them.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::pane::Delta;
+use crate::source::SourceDecoder;
+use crate::stats::SourceStats;
+use crate::worker::Attachment;
+
+/// One reading of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LaneId(pub(crate) u64);
+
+/// One continuous query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct QueryId(pub(crate) u64);
+
+/// Held while something is not settled; whoever waits is told when the last one is dropped.
+pub(crate) type Unsettled = mpsc::Sender<()>;
+
+/// To a worker, in order.
+pub(crate) enum ToWorker {
+    /// A source is going to be read.
+    OpenLane { lane: LaneId, decoder: Box<SourceDecoder>, stats: Arc<SourceStats> },
+    /// Something a reader saw. The permit is the place it takes in the queue.
+    Event { lane: LaneId, event: SourceEvent, permit: Option<OwnedSemaphorePermit> },
+    /// A query reads lanes that are open.
+    Attach(Box<Attachment>),
+    /// A query reads no more; `offsets` learns how far it had read on this worker.
+    Detach { query: QueryId, keep_state: bool, offsets: Option<oneshot::Sender<Vec<(String, Offsets)>>> },
+    /// Hand over the query's state of windows that end by `close`, which close now, and of all windows if `all`.
+    Snap { query: QueryId, close: EventTime, all: bool },
+    /// Pass the token on once everything before it is done.
+    Settle { lane: LaneId, token: Unsettled },
+    /// The lane's input has ended.
+    Ended { lane: LaneId },
+    /// Nobody reads the lane any more.
+    CloseLane { lane: LaneId },
+    /// The service stops.
+    Stop,
+}
+
+/// To the closer of a query, in order from each worker.
+pub(crate) enum ToCloser {
+    /// A shard has moved.
+    Progress(Progress),
+    /// Rows of a stateless query.
+    Rows(RecordBatch),
+    /// Part of the state of an aggregate. `window` is `None` for updating queries.
+    Delta { leaf: usize, window: Option<Window>, delta: Delta },
+    /// The worker has handed over what `Snap` asked for.
+    Snapped,
+    /// Everything before this is done on one worker.
+    Settle(Unsettled),
+    /// One worker has seen the end of a source.
+    Ended { source: Arc<str> },
+    /// A worker cannot go on with this query.
+    Failed(String),
+    /// Stop. What is open stays unfinished.
+    Stop,
+}
+
+/// What a shard's movement means for event time.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    pub(crate) source: Arc<str>,
+    pub(crate) shard: ShardId,
+    pub(crate) kind: ProgressKind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ProgressKind {
+    Opened {
+        parents: Vec<ShardId>,
+    },
+    /// Rows were processed. `arrival` is that of the newest.
+    Moved {
+        watermark: EventTime,
+        offset: Offset,
+        arrival: EventTime,
+        rows: usize,
+    },
+    Tip,
+    Behind {
+        lag_ms: u64,
+    },
+    Closed,
+}

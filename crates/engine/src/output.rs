@@ -1,0 +1,157 @@
+//! Where a query's rows go: a live table, a sink's task, or whoever asked.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use millstream_core::{Clock, Duration, Emission, EventTime, Sink, SinkError, Window};
+use tokio::sync::mpsc;
+
+use crate::live_table::LiveTable;
+
+/// Emissions that may wait for a slow sink before its query waits too.
+pub(crate) const SINK_QUEUE: usize = 64;
+/// The first pause before a sink is tried again; doubled each time.
+const FIRST_RETRY: Duration = Duration(100);
+/// The longest pause between two tries.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// How often a sink may roll files and send what lingers.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Final rows of a live table, for those who want them as they come: `millstream run`.
+#[derive(Clone, Debug)]
+pub struct Captured {
+    pub table: String,
+    pub rows: RecordBatch,
+}
+
+/// The end of a pipeline, written by one closer.
+pub(crate) enum Output {
+    LiveTable(Arc<LiveTable>, Option<mpsc::Sender<Captured>>),
+    /// Final rows to the task that owns a sink.
+    Sink(mpsc::Sender<Emission>),
+    /// Rows to a client, until it leaves.
+    Client(mpsc::Sender<Emission>),
+}
+
+/// Why an output takes no more.
+#[derive(Debug)]
+pub(crate) enum OutputError {
+    /// The client left, or the sink's task has ended and said why elsewhere.
+    Gone,
+    /// The live table could not take the rows.
+    Broken(String),
+}
+
+impl From<datafusion::error::DataFusionError> for OutputError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Broken(error.strip_backtrace())
+    }
+}
+
+impl Output {
+    /// Whether it shows windows before they close.
+    pub(crate) fn shows_open_windows(&self) -> bool {
+        matches!(self, Self::LiveTable(_, None))
+    }
+
+    /// The rows of a window.
+    pub(crate) fn window(&self, window: Window, rows: RecordBatch, is_final: bool) -> Result<(), OutputError> {
+        match self {
+            Self::LiveTable(table, capture) => {
+                table.replace_window(window, &rows, is_final)?;
+                if is_final { capture_rows(table, capture.as_ref(), rows) } else { Ok(()) }
+            }
+            Self::Sink(_) | Self::Client(_) if !is_final || rows.num_rows() == 0 => Ok(()),
+            Self::Sink(queue) | Self::Client(queue) => send(queue, Emission { rows, window: Some(window) }),
+        }
+    }
+
+    /// Rows of a stateless query.
+    pub(crate) fn append(&self, rows: RecordBatch, now: EventTime) -> Result<(), OutputError> {
+        match self {
+            Self::LiveTable(table, capture) => {
+                table.append(rows.clone(), now)?;
+                capture_rows(table, capture.as_ref(), rows)
+            }
+            Self::Sink(queue) | Self::Client(queue) => send(queue, Emission { rows, window: None }),
+        }
+    }
+
+    /// Changed rows of an updating query, and the key columns of rows that are gone.
+    pub(crate) fn update(&self, rows: &RecordBatch, gone: Option<&[ArrayRef]>) -> Result<(), OutputError> {
+        match self {
+            Self::LiveTable(table, _) => {
+                if rows.num_rows() > 0 {
+                    table.upsert(rows)?;
+                }
+                gone.map_or(Ok(()), |keys| table.delete(keys))?;
+                Ok(())
+            }
+            // Planning lets only live tables take updates.
+            Self::Sink(_) | Self::Client(_) => Err(OutputError::Broken("the sink cannot take updates".to_owned())),
+        }
+    }
+
+    /// How far event time has come.
+    pub(crate) fn watermark(&self, watermark: EventTime) -> Result<(), OutputError> {
+        match self {
+            Self::LiveTable(table, _) => Ok(table.advance(watermark)?),
+            Self::Sink(_) | Self::Client(_) => Ok(()),
+        }
+    }
+}
+
+fn capture_rows(
+    table: &LiveTable,
+    capture: Option<&mpsc::Sender<Captured>>,
+    rows: RecordBatch,
+) -> Result<(), OutputError> {
+    let Some(capture) = capture.filter(|_| rows.num_rows() > 0) else { return Ok(()) };
+    capture.blocking_send(Captured { table: table.name().to_owned(), rows }).map_err(|_| OutputError::Gone)
+}
+
+fn send(queue: &mpsc::Sender<Emission>, emission: Emission) -> Result<(), OutputError> {
+    queue.blocking_send(emission).map_err(|_| OutputError::Gone)
+}
+
+/// Owns a sink until its query ends; answers why it stopped before that, if it did.
+pub(crate) async fn drive_sink(
+    mut sink: Box<dyn Sink>,
+    mut emissions: mpsc::Receiver<Emission>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), SinkError> {
+    loop {
+        tokio::select! {
+            emission = emissions.recv() => match emission {
+                Some(emission) => write(sink.as_mut(), &emission, &clock).await?,
+                None => return sink.finish().await,
+            },
+            () = clock.sleep(TICK) => sink.tick(clock.now()).await.or_else(retry_later)?,
+        }
+    }
+}
+
+/// Tries until it works or cannot: the query waits meanwhile, and nothing is lost.
+async fn write(sink: &mut dyn Sink, emission: &Emission, clock: &Arc<dyn Clock>) -> Result<(), SinkError> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match sink.write(emission).await {
+            Err(SinkError::Retry { sink, reason }) => {
+                tracing::warn!(%sink, %reason, pause_ms = pause.0, "a sink refused rows; trying again");
+                clock.sleep(pause).await;
+                pause = Duration((pause.0 * 2).min(LONGEST_RETRY.0));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn retry_later(error: SinkError) -> Result<(), SinkError> {
+    match error {
+        SinkError::Retry { sink, reason } => {
+            tracing::warn!(%sink, %reason, "a sink could not roll; trying again at the next tick");
+            Ok(())
+        }
+        fatal @ SinkError::Fatal { .. } => Err(fatal),
+    }
+}

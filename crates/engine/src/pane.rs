@@ -1,0 +1,182 @@
+//! PANE: the state of one slice of time for one aggregate, on one worker or merged.
+//!
+//! DataFusion's group tables and accumulators, used directly. Accumulators give their state by giving it up, so a table
+//! is either being filled or frozen into a [`Delta`]: the same thing travels between threads, merges into another table
+//! and (later) is a checkpoint's increment.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::GroupsAccumulatorAdapter;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
+use datafusion::physical_plan::aggregates::order::GroupOrdering;
+
+/// What a table of groups is made of: shared by all panes of a leaf.
+#[derive(Clone)]
+pub(crate) struct PaneLayout {
+    /// The row keys; without any there is one group.
+    pub(crate) keys: SchemaRef,
+    pub(crate) functions: Vec<Arc<AggregateFunctionExpr>>,
+    /// States must be those of row accumulators, because such are to merge them.
+    for_row_accumulators: bool,
+}
+
+/// Groups and their accumulators, being filled.
+pub(crate) struct PaneTable {
+    groups: Option<Box<dyn GroupValues>>,
+    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    /// Whether any row came: a table without keys has a group only then.
+    touched: bool,
+    /// Group numbers of the batch at hand; kept to save the allocation.
+    scratch: Vec<usize>,
+}
+
+/// The arguments of one aggregate for a batch.
+pub(crate) struct Arguments {
+    pub(crate) values: Vec<ArrayRef>,
+    pub(crate) filter: Option<BooleanArray>,
+}
+
+/// A frozen table: keys, and the state of each accumulator.
+#[derive(Clone, Debug)]
+pub(crate) struct Delta {
+    keys: Vec<ArrayRef>,
+    states: Vec<Vec<ArrayRef>>,
+    groups: usize,
+}
+
+impl Delta {
+    /// How many groups it has.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups
+    }
+
+    pub(crate) fn keys(&self) -> &[ArrayRef] {
+        &self.keys
+    }
+
+    pub(crate) fn states(&self) -> &[Vec<ArrayRef>] {
+        &self.states
+    }
+}
+
+impl PaneLayout {
+    pub(crate) fn new(
+        keys: impl IntoIterator<Item = Arc<Field>>,
+        functions: Vec<Arc<AggregateFunctionExpr>>,
+        for_row_accumulators: bool,
+    ) -> Self {
+        Self { keys: Arc::new(Schema::new(keys.into_iter().collect::<Vec<_>>())), functions, for_row_accumulators }
+    }
+
+    /// An empty table.
+    pub(crate) fn table(&self) -> Result<PaneTable> {
+        let groups = match self.keys.fields().is_empty() {
+            true => None,
+            false => Some(new_group_values(Arc::clone(&self.keys), &GroupOrdering::None)?),
+        };
+        let accumulators = self.functions.iter().map(|function| self.accumulator(function)).collect::<Result<_>>()?;
+        Ok(PaneTable { groups, accumulators, touched: false, scratch: Vec::new() })
+    }
+
+    /// One table with everything the deltas hold.
+    pub(crate) fn merged(&self, deltas: &[Delta]) -> Result<PaneTable> {
+        let mut table = self.table()?;
+        deltas.iter().try_for_each(|delta| table.merge(delta))?;
+        Ok(table)
+    }
+
+    fn accumulator(&self, function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {
+        if function.groups_accumulator_supported() && !self.for_row_accumulators {
+            return function.create_groups_accumulator();
+        }
+        let function = Arc::clone(function);
+        Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+    }
+}
+
+impl PaneTable {
+    /// Adds rows: `keys` has a column for each row key, `arguments` an entry for each aggregate.
+    pub(crate) fn update(&mut self, rows: usize, keys: &[ArrayRef], arguments: &[Arguments]) -> Result<()> {
+        if rows == 0 {
+            return Ok(());
+        }
+        let groups = self.intern(rows, keys)?;
+        for (accumulator, arguments) in self.accumulators.iter_mut().zip(arguments) {
+            accumulator.update_batch(&arguments.values, &self.scratch, arguments.filter.as_ref(), groups)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what another table had.
+    pub(crate) fn merge(&mut self, delta: &Delta) -> Result<()> {
+        if delta.groups == 0 {
+            return Ok(());
+        }
+        let groups = self.intern(delta.groups, &delta.keys)?;
+        for (accumulator, state) in self.accumulators.iter_mut().zip(&delta.states) {
+            accumulator.merge_batch(state, &self.scratch, groups)?;
+        }
+        Ok(())
+    }
+
+    /// Finds each row's group; answers how many groups there are now.
+    fn intern(&mut self, rows: usize, keys: &[ArrayRef]) -> Result<usize> {
+        self.touched = true;
+        match &mut self.groups {
+            Some(groups) => {
+                groups.intern(keys, &mut self.scratch)?;
+                Ok(groups.len())
+            }
+            None => {
+                self.scratch.clear();
+                self.scratch.resize(rows, 0);
+                Ok(1)
+            }
+        }
+    }
+
+    /// Whether nothing has come yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.touched
+    }
+
+    /// Gives everything up as a delta. The table must not be used again.
+    pub(crate) fn freeze(mut self) -> Result<Delta> {
+        let (keys, groups) = self.take_keys()?;
+        let states = match groups {
+            0 => Vec::new(),
+            _ => (self.accumulators.iter_mut()).map(|state| state.state(EmitTo::All)).collect::<Result<_>>()?,
+        };
+        Ok(Delta { keys, states, groups })
+    }
+
+    /// Gives the results up: keys, then one column for each aggregate.
+    pub(crate) fn finish(mut self) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
+        let (keys, groups) = self.take_keys()?;
+        let values = match groups {
+            0 => Vec::new(),
+            _ => (self.accumulators.iter_mut()).map(|state| state.evaluate(EmitTo::All)).collect::<Result<_>>()?,
+        };
+        Ok((keys, values, groups))
+    }
+
+    fn take_keys(&mut self) -> Result<(Vec<ArrayRef>, usize)> {
+        match &mut self.groups {
+            Some(groups) if self.touched => {
+                let count = groups.len();
+                Ok((groups.emit(EmitTo::All)?, count))
+            }
+            _ => Ok((Vec::new(), usize::from(self.touched))),
+        }
+    }
+}
+
+/// Selects rows of all columns of a batch; used when a batch falls into several panes.
+pub(crate) fn take_rows(columns: &[ArrayRef], indices: &arrow::array::UInt32Array) -> Result<Vec<ArrayRef>> {
+    columns.iter().map(|column| Ok(arrow::compute::take(column, indices, None)?)).collect()
+}

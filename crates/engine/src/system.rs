@@ -1,0 +1,150 @@
+//! Tables that the service fills itself, under `millstream.`: what runs, and how far it is.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use millstream_core::EventTime;
+use millstream_sql::{Catalog, ShowKind, SqlError, SystemTable};
+
+use crate::engine::{Outcome, QueryInfo, QueryState, Running};
+
+/// `millstream.queries` and `millstream.shards`.
+pub(crate) fn tables() -> Vec<SystemTable> {
+    vec![
+        SystemTable { name: "millstream.queries".to_owned(), schema: queries_schema() },
+        SystemTable { name: "millstream.shards".to_owned(), schema: shards_schema() },
+    ]
+}
+
+/// The rows of one of these tables now.
+pub(crate) fn rows(name: &str, state: &Running) -> Result<(SchemaRef, Vec<RecordBatch>), SqlError> {
+    let queries: Vec<QueryInfo> = state.queries.values().map(crate::engine::Query::info).collect();
+    let (schema, columns) = match name {
+        "millstream.queries" => (queries_schema(), queries_columns(&queries)),
+        "millstream.shards" => (shards_schema(), shards_columns(&queries)),
+        other => {
+            return Err(SqlError::new(format!("`{other}` is a stream or a sink: it holds no rows to select from"))
+                .hint("select from a materialized view"));
+        }
+    };
+    let rows = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| SqlError::new(error.to_string()))?;
+    Ok((schema, vec![rows]))
+}
+
+/// SHOW TABLES, QUERIES and STREAMS as rows.
+pub(crate) fn show(statement: String, what: ShowKind, state: &Running, catalog: &Catalog) -> Result<Outcome, SqlError> {
+    match what {
+        ShowKind::Queries => {
+            let (schema, rows) = rows("millstream.queries", state)?;
+            Ok(Outcome::Rows { statement, schema, rows })
+        }
+        ShowKind::Tables => {
+            let (names, kinds): (Vec<&str>, Vec<&str>) =
+                catalog.iter().map(|(name, relation)| (name, relation.kind())).unzip();
+            let schema = Arc::new(Schema::new(vec![
+                Field::new("name", DataType::Utf8, false),
+                Field::new("kind", DataType::Utf8, false),
+            ]));
+            let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(names)), Arc::new(StringArray::from(kinds))];
+            let rows = RecordBatch::try_new(Arc::clone(&schema), columns);
+            Ok(Outcome::Rows { statement, schema, rows: vec![rows.map_err(|error| SqlError::new(error.to_string()))?] })
+        }
+        // Streams are the host's: it knows the embedded ones.
+        ShowKind::Streams => Ok(Outcome::Listed { statement, what }),
+    }
+}
+
+fn time() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, None)
+}
+
+fn queries_schema() -> SchemaRef {
+    let count = |name| Field::new(name, DataType::Int64, false);
+    Arc::new(Schema::new(vec![
+        Field::new("name", DataType::Utf8, false),
+        Field::new("state", DataType::Utf8, false),
+        Field::new("error", DataType::Utf8, true),
+        count("rows_in"),
+        count("rows_out"),
+        count("filtered"),
+        count("late"),
+        count("rejected"),
+        Field::new("watermark", time(), true),
+        Field::new("sql", DataType::Utf8, false),
+    ]))
+}
+
+fn queries_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
+    let count = |of: &dyn Fn(&QueryInfo) -> u64| -> ArrayRef {
+        Arc::new(queries.iter().map(|query| i64::try_from(of(query)).ok()).collect::<Int64Array>())
+    };
+    let text = |of: &dyn Fn(&QueryInfo) -> Option<String>| -> ArrayRef {
+        Arc::new(queries.iter().map(of).collect::<StringArray>())
+    };
+    vec![
+        text(&|query| Some(query.name.clone())),
+        text(&|query| Some(query.state.word().to_owned())),
+        text(&|query| match &query.state {
+            QueryState::Failed(reason) => Some(reason.clone()),
+            _ => None,
+        }),
+        count(&|query| query.stats.rows_in.get()),
+        count(&|query| query.stats.rows_out.get()),
+        count(&|query| query.stats.filtered.get()),
+        count(&|query| query.stats.late.get()),
+        count(&|query| query.stats.rejected.get()),
+        Arc::new(queries.iter().map(|query| shown(query.stats.watermark())).collect::<TimestampMillisecondArray>()),
+        text(&|query| Some(query.sql.clone())),
+    ]
+}
+
+fn shards_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("query", DataType::Utf8, false),
+        Field::new("source", DataType::Utf8, false),
+        Field::new("shard", DataType::Utf8, false),
+        Field::new("state", DataType::Utf8, false),
+        Field::new("offset", DataType::Utf8, true),
+        Field::new("watermark", time(), true),
+        Field::new("lag_ms", DataType::Int64, false),
+    ]))
+}
+
+fn shards_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
+    let shards: Vec<_> = queries
+        .iter()
+        .flat_map(|query| {
+            let of_query = query.stats.shards().into_iter();
+            of_query.map(|(source, shard, stats)| (query.name.clone(), source, shard, stats))
+        })
+        .collect();
+    vec![
+        Arc::new(shards.iter().map(|(query, ..)| Some(query.as_str())).collect::<StringArray>()),
+        Arc::new(shards.iter().map(|(_, source, ..)| Some(source.as_str())).collect::<StringArray>()),
+        Arc::new(shards.iter().map(|(.., shard, _)| Some(shard.as_str())).collect::<StringArray>()),
+        Arc::new(shards.iter().map(|(.., stats)| Some(stats.state.word())).collect::<StringArray>()),
+        Arc::new(
+            shards.iter().map(|(.., stats)| stats.offset.as_ref().map(ToString::to_string)).collect::<StringArray>(),
+        ),
+        Arc::new(shards.iter().map(|(.., stats)| shown(stats.watermark)).collect::<TimestampMillisecondArray>()),
+        Arc::new(shards.iter().map(|(.., stats)| i64::try_from(stats.lag_ms).ok()).collect::<Int64Array>()),
+    ]
+}
+
+/// A watermark as a value: none before the first row and after the end.
+fn shown(watermark: EventTime) -> Option<i64> {
+    (watermark != EventTime::MIN && watermark != EventTime::MAX).then_some(watermark.0)
+}
+
+impl QueryState {
+    /// The word of the API.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Finished => "finished",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
