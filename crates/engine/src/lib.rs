@@ -10,6 +10,7 @@
 //!                            ▲────────────Snap────────────┘
 //! ```
 
+mod batch;
 mod close;
 mod closer;
 mod control;
@@ -30,8 +31,10 @@ mod stats;
 mod system;
 mod threads;
 mod updating;
+mod window_assign;
 mod worker;
 
+pub use batch::{BatchResult, BatchRun, run_batch};
 pub use engine::{
     CheckReport, Checked, ClientRows, Engine, Outcome, QueryInfo, QueryState, Script, ScriptError, Settings,
 };

@@ -63,6 +63,8 @@ pub struct Leaf {
     pub aggregates: Vec<Expr>,
     /// The aggregate's output: keys, then aggregates.
     pub schema: DFSchemaRef,
+    /// The aggregate and what is below it, as a plan over finite input.
+    pub batch: LogicalPlan,
 }
 
 /// One GROUP BY expression.

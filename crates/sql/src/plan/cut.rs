@@ -272,7 +272,8 @@ impl Cutter<'_> {
         if window.is_some() {
             refuse_volatile(hot.filters.iter().chain(&aggregates))?;
         }
-        Ok(Leaf { hot, keys, aggregates, schema })
+        let batch = LogicalPlan::Aggregate(aggregate.clone());
+        Ok(Leaf { hot, keys, aggregates, schema, batch })
     }
 
     fn group_key(&self, key: Expr, window: Option<WindowSpec>, flat: &Flat) -> Result<GroupKey, SqlError> {

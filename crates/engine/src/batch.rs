@@ -1,0 +1,263 @@
+//! Batch runs: the same query over the same finite input, as one ordinary DataFusion plan. The oracle that the stream is
+//! compared with, and the speed it is measured against.
+//!
+//! A LIMIT above a window means «within each window» on a stream. So such a query runs its aggregates as one batch
+//! plan, and CLOSE once per window over their rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{LogicalPlan, TableScan, UserDefinedLogicalNode};
+use datafusion::physical_plan::ExecutionPlan;
+use millstream_core::{
+    BoxFuture, Clock, Connectors, EventTime, Offsets, SourceError, SourceEvent, SourceOutput, Stopped, Window,
+    WindowSpec,
+};
+use millstream_sql::{
+    Catalog, ContinuousQuery, Effect, GroupKey, Leaf, Relation, Session, SqlError, Stage, SystemTable, Table, Target,
+    WindowAssign, WindowBound, apply, parse, relation_of,
+};
+
+use crate::close::ClosePlan;
+use crate::lookup::scan_rows;
+use crate::physical::{Leaves, physical_plan, run};
+use crate::source::{SourceDecoder, SourceSpec};
+use crate::window_assign::WindowAssignExec;
+
+/// The result of one query of a script.
+#[derive(Debug)]
+pub struct BatchResult {
+    /// The live table or sink that it would have gone to.
+    pub table: String,
+    pub rows: Vec<RecordBatch>,
+}
+
+/// What a batch run read, and what it gave.
+#[derive(Debug, Default)]
+pub struct BatchRun {
+    pub results: Vec<BatchResult>,
+    pub records: u64,
+    pub bytes: u64,
+    pub rejected: u64,
+}
+
+/// Runs the continuous queries of a script as batch queries over their whole, finite input. Call it where waiting is
+/// allowed, not in a task.
+pub fn run_batch(
+    connectors: &dyn Connectors,
+    clock: Arc<dyn Clock>,
+    script: &str,
+    runtime: &tokio::runtime::Handle,
+) -> Result<BatchRun, SqlError> {
+    let session = Session::new(clock)?;
+    let mut catalog = Catalog::new(std::iter::empty::<SystemTable>());
+    let mut queries = Vec::new();
+    for statement in parse(script)? {
+        match apply(&session, connectors, &mut catalog, &statement)? {
+            Effect::Query(query) => queries.push(query),
+            Effect::Created { .. } | Effect::Existed { .. } | Effect::Explained(_) | Effect::Described { .. } => {}
+            _ => {
+                return Err(SqlError::new("a batch run takes CREATE and INSERT INTO only").at(statement.at));
+            }
+        }
+    }
+    let mut batch = BatchRun::default();
+    let mut sources = Sources::new();
+    for hot in queries.iter().flat_map(|query| query.pipeline.hots()) {
+        let name = &hot.table.decl.name;
+        if sources.contains_key(name) {
+            continue;
+        }
+        let read = runtime.block_on(read_all(connectors, &hot.table))?;
+        batch.records += read.records;
+        batch.bytes += read.bytes;
+        batch.rejected += read.rejected;
+        sources.insert(name.clone(), read.rows);
+    }
+    for query in &queries {
+        let rows = run_query(&session, runtime, query, &sources)?;
+        let table = match &query.target {
+            Target::Sink(table) => table.decl.name.clone(),
+            Target::LiveTable { .. } | Target::Client { .. } => query.name.clone(),
+        };
+        batch.results.push(BatchResult { table, rows });
+    }
+    Ok(batch)
+}
+
+/// Reads a bounded source to its end and decodes it.
+async fn read_all(connectors: &dyn Connectors, table: &Arc<Table>) -> Result<Read, SqlError> {
+    let option = |error: millstream_core::OptionError| SqlError::new(error.to_string());
+    let spec = Arc::new(SourceSpec::compile(Arc::clone(table))?);
+    let decoder = SourceDecoder::new(spec, connectors.decoder(&table.decl).map_err(option)?);
+    let collector = Collector { state: Mutex::new(Collected { decoder, read: Read::default(), broken: None }) };
+    let source = connectors.source(&table.decl).map_err(option)?;
+    source.run(Offsets::default(), &collector).await.map_err(|error: SourceError| SqlError::new(error.to_string()))?;
+    let collected = collector.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match collected.broken {
+        Some(reason) => Err(SqlError::new(reason)),
+        None => Ok(collected.read),
+    }
+}
+
+/// What was read of a source.
+#[derive(Default)]
+struct Read {
+    rows: Vec<RecordBatch>,
+    records: u64,
+    bytes: u64,
+    rejected: u64,
+}
+
+struct Collector {
+    state: Mutex<Collected>,
+}
+
+struct Collected {
+    decoder: SourceDecoder,
+    read: Read,
+    broken: Option<String>,
+}
+
+impl Collector {
+    fn take(&self, event: SourceEvent) -> Result<(), Stopped> {
+        let SourceEvent::Chunk(chunk) = event else { return Ok(()) };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.read.records += chunk.len() as u64;
+        state.read.bytes += chunk.payload_bytes() as u64;
+        match state.decoder.decode(&chunk, EventTime::MIN) {
+            Ok(decoded) => {
+                state.read.rejected += decoded.faults.len() as u64;
+                state.read.rows.push(decoded.rows);
+                Ok(())
+            }
+            Err(error) => {
+                state.broken = Some(error.to_string());
+                Err(Stopped)
+            }
+        }
+    }
+}
+
+impl SourceOutput for Collector {
+    fn send(&self, event: SourceEvent) -> BoxFuture<'_, Result<(), Stopped>> {
+        let taken = self.take(event);
+        Box::pin(async move { taken })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), Stopped>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The rows of every source, by table name.
+type Sources = BTreeMap<String, Vec<RecordBatch>>;
+
+/// The whole result of a query over the rows of its sources.
+fn run_query(
+    session: &Session,
+    runtime: &tokio::runtime::Handle,
+    query: &ContinuousQuery,
+    sources: &Sources,
+) -> Result<Vec<RecordBatch>, SqlError> {
+    if let Stage::Windowed { leaves, window, close } = &query.pipeline.stage
+        && contains_limit(close)?
+    {
+        let rows = leaves.iter().map(|leaf| {
+            let rows = run_plan(session, runtime, leaf.batch.clone(), sources)?;
+            by_window(leaf, *window, &rows)
+        });
+        let rows = rows.collect::<Result<Vec<_>, SqlError>>()?;
+        let close = ClosePlan::compile(session, runtime.clone(), close, leaves.len())?;
+        let windows: BTreeSet<Window> = rows.iter().flat_map(BTreeMap::keys).copied().collect();
+        let results = windows.into_iter().map(|window| {
+            let of_leaf = |(leaf, rows): (&Leaf, &BTreeMap<Window, RecordBatch>)| {
+                let none = || RecordBatch::new_empty(Arc::new(leaf.schema.as_arrow().clone()));
+                rows.get(&window).cloned().unwrap_or_else(none)
+            };
+            close.run(leaves.iter().zip(&rows).map(of_leaf).collect())
+        });
+        return Ok(results.collect::<Result<Vec<_>>>()?);
+    }
+    run_plan(session, runtime, query.pipeline.batch.clone(), sources)
+}
+
+fn run_plan(
+    session: &Session,
+    runtime: &tokio::runtime::Handle,
+    plan: LogicalPlan,
+    sources: &Sources,
+) -> Result<Vec<RecordBatch>, SqlError> {
+    let optimized = session.optimize(plan)?;
+    let physical = physical_plan(session, &optimized, BatchLeaves { sources: sources.clone() })?;
+    Ok(run(session, runtime, &physical)?)
+}
+
+fn contains_limit(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| {
+        let sorted_short = matches!(node, LogicalPlan::Sort(sort) if sort.fetch.is_some());
+        Ok(sorted_short || matches!(node, LogicalPlan::Limit(_)))
+    })
+}
+
+/// Splits a leaf's rows by the window that its window column names.
+fn by_window(leaf: &Leaf, spec: WindowSpec, rows: &[RecordBatch]) -> Result<BTreeMap<Window, RecordBatch>, SqlError> {
+    let schema: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
+    let rows = concat_batches(&schema, rows).map_err(DataFusionError::from)?;
+    let bound = leaf.keys.iter().enumerate().find_map(|(index, key)| match key {
+        GroupKey::Window(bound) => Some((index, *bound)),
+        GroupKey::Row(_) => None,
+    });
+    let Some((column, bound)) = bound else { return Err(SqlError::new("a windowed aggregate has no window column")) };
+    let WindowSpec::Tumble { size, .. } = spec;
+    let to_start = match bound {
+        WindowBound::Start => 0,
+        WindowBound::End => size.0,
+        WindowBound::Time => size.0 - 1,
+    };
+    let mut rows_of: BTreeMap<Window, Vec<u32>> = BTreeMap::new();
+    for (row, at) in (0_u32..).zip(millis(rows.column(column))?.values()) {
+        rows_of.entry(spec.window_at(EventTime(at - to_start))).or_default().push(row);
+    }
+    let take = |(window, rows_of)| Ok((window, take_record_batch(&rows, &UInt32Array::from(rows_of))?));
+    rows_of.into_iter().map(take).collect::<Result<_>>().map_err(SqlError::from)
+}
+
+fn millis(column: &ArrayRef) -> Result<Int64Array> {
+    let zone = match column.data_type() {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
+    };
+    let millis = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, zone))?;
+    Ok(cast(&millis, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+}
+
+/// Scans are the rows that were read; a window function expands its input.
+struct BatchLeaves {
+    sources: Sources,
+}
+
+impl Leaves for BatchLeaves {
+    fn node(
+        &self,
+        node: &dyn UserDefinedLogicalNode,
+        inputs: &[Arc<dyn ExecutionPlan>],
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        match (node.as_any().downcast_ref::<WindowAssign>(), inputs) {
+            (Some(assign), [input]) => Ok(Some(Arc::new(WindowAssignExec::new(assign, Arc::clone(input))?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn scan(&self, scan: &TableScan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(Relation::Table(table)) = relation_of(scan.source.as_ref()) else { return Ok(None) };
+        let none = Vec::new();
+        scan_rows(scan, self.sources.get(&table.decl.name).unwrap_or(&none)).map(Some)
+    }
+}
