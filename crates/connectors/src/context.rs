@@ -35,6 +35,21 @@ pub struct AwsSettings {
     pub region: Option<String>,
     /// From the configuration or `AWS_ENDPOINT_URL`: an emulator's address.
     pub endpoint_url: Option<String>,
+    /// Instead of the SDK's default chain of credentials: for emulators, and for services that bring their own.
+    pub access_key: Option<AccessKey>,
+}
+
+/// A pair that requests are signed with. The secret does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccessKey {
+    pub id: String,
+    pub secret: String,
+}
+
+impl std::fmt::Debug for AccessKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl AwsSettings {

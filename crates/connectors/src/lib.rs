@@ -34,7 +34,7 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use context::{AwsSettings, Context, Printer};
+pub use context::{AccessKey, AwsSettings, Context, Printer};
 pub use formats::json::json_rows;
 pub use registry::Registry;
 pub use sources::replay::{Replay, ReplayClock, ReplayError, ReplayPlan};

@@ -4,6 +4,8 @@ use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Roles, Sin
 
 use crate::{Context, formats, sinks, sources};
 
+type MakeSink = fn(&Request<'_>, &str) -> Result<Box<dyn Sink>, OptionError>;
+
 /// A connector by its name in `'connector' = '…'`. Nothing here does I/O.
 pub(crate) struct Connector {
     pub(crate) name: &'static str,
@@ -12,7 +14,7 @@ pub(crate) struct Connector {
     /// Makes a reader; called only where `check` said that there is one.
     pub(crate) source: fn(&Request<'_>) -> Result<Box<dyn Source>, OptionError>,
     /// Makes a writer for the query of this name; called only where `check` said that there is one.
-    pub(crate) sink: fn(&Request<'_>, &str) -> Result<Box<dyn Sink>, OptionError>,
+    pub(crate) sink: MakeSink,
 }
 
 /// A table that asks for its connector.
@@ -23,8 +25,14 @@ pub(crate) struct Request<'a> {
 }
 
 /// Every connector there is.
-const CONNECTORS: &[Connector] =
-    &[sources::stream::CONNECTOR, sources::filesystem::CONNECTOR, sinks::print::CONNECTOR, sinks::blackhole::CONNECTOR];
+const CONNECTORS: &[Connector] = &[
+    sources::stream::CONNECTOR,
+    sources::kinesis::CONNECTOR,
+    sources::filesystem::CONNECTOR,
+    sources::generator::CONNECTOR,
+    sinks::print::CONNECTOR,
+    sinks::blackhole::CONNECTOR,
+];
 
 /// Options of every source table that the engine reads and connectors only let pass.
 const ENGINE_OPTIONS: [&str; 4] = [
@@ -59,7 +67,9 @@ impl Registry {
 impl Connectors for Registry {
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
         self.with(table, |connector, request| {
-            ENGINE_OPTIONS.iter().for_each(|key| drop(request.options.get(key)));
+            for key in ENGINE_OPTIONS {
+                let _ = request.options.get(key);
+            }
             let roles = (connector.check)(request)?;
             request.options.finish()?;
             Ok(roles)

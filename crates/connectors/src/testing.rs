@@ -85,3 +85,53 @@ pub(crate) fn payloads(events: &[SourceEvent]) -> BTreeMap<String, Vec<String>> 
     }
     payloads
 }
+
+/// An embedded stream in a folder that lives as long as the answer.
+pub(crate) fn store(clock: &StepClock) -> (millstream_local_kinesis::Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = clock.clone();
+    let now = Arc::new(move || clock.now().0);
+    let store = millstream_local_kinesis::Store::open(folder.path(), &Default::default(), now).unwrap();
+    (store, folder)
+}
+
+/// Puts JSON records `{"n":…}`, each with the key `k<n>`.
+pub(crate) async fn put(store: &millstream_local_kinesis::Store, stream: &str, numbers: std::ops::Range<u32>) {
+    let record = |n: u32| millstream_local_kinesis::PutRecord {
+        partition_key: format!("k{n}"),
+        explicit_hash_key: None,
+        data: format!("{{\"n\":{n}}}").into(),
+    };
+    store.put(stream, numbers.map(record).collect()).await.unwrap();
+}
+
+/// How many records were sent.
+pub(crate) fn records(events: &[SourceEvent]) -> usize {
+    let count = |event: &SourceEvent| if let SourceEvent::Chunk(chunk) = event { chunk.len() } else { 0 };
+    events.iter().map(count).sum()
+}
+
+/// Where to resume after these events.
+pub(crate) fn offsets(events: &[SourceEvent]) -> Offsets {
+    let position = |event: &SourceEvent| match event {
+        SourceEvent::Chunk(chunk) => Some((chunk.shard.clone(), chunk.to.clone())),
+        _ => None,
+    };
+    events.iter().filter_map(position).collect()
+}
+
+/// Opening and closing of shards and their records, without tips and lags: `+a`, `a:3`, `-a`.
+pub(crate) fn story(events: &[SourceEvent]) -> Vec<String> {
+    let number =
+        |shard: &millstream_core::ShardId| shard.as_str().trim_start_matches("shardId-").parse::<u32>().unwrap();
+    let mut story: Vec<String> = Vec::new();
+    for event in events {
+        match event {
+            SourceEvent::ShardOpened { shard, .. } => story.push(format!("+{}", number(shard))),
+            SourceEvent::ShardClosed { shard } => story.push(format!("-{}", number(shard))),
+            SourceEvent::Chunk(chunk) => story.push(format!("{}:{}", number(&chunk.shard), chunk.len())),
+            SourceEvent::Tip { .. } | SourceEvent::Behind { .. } => {}
+        }
+    }
+    story
+}

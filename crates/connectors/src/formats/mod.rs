@@ -1,22 +1,30 @@
 //! How payloads become rows and rows become payloads: one file and one line of [`FORMATS`] each.
 
+pub(crate) mod csv;
 pub(crate) mod json;
 mod number;
+mod raw;
 pub(crate) mod time;
 
 use millstream_core::{Decoder, Encoder, OptionError, OptionReader, TableDecl};
+
+type Make<T> = fn(&TableDecl, &OptionReader<'_>) -> Result<Box<T>, OptionError>;
 
 /// A format by its name in `'format' = '…'`.
 pub(crate) struct Format {
     pub(crate) name: &'static str,
     /// Reads the format's options and makes a decoder of the table's columns.
-    pub(crate) decoder: fn(&TableDecl, &OptionReader<'_>) -> Result<Box<dyn Decoder>, OptionError>,
+    pub(crate) decoder: Make<dyn Decoder>,
     /// Reads the format's options and makes an encoder.
-    pub(crate) encoder: fn(&TableDecl, &OptionReader<'_>) -> Result<Box<dyn Encoder>, OptionError>,
+    pub(crate) encoder: Make<dyn Encoder>,
 }
 
 /// Every format of records. Parquet is no format of records: the sink `filesystem` writes it.
-pub(crate) const FORMATS: &[Format] = &[Format { name: "json", decoder: json::decoder, encoder: json::encoder }];
+pub(crate) const FORMATS: &[Format] = &[
+    Format { name: "json", decoder: json::decoder, encoder: json::encoder },
+    Format { name: "csv", decoder: csv::decoder, encoder: csv::encoder },
+    Format { name: "raw", decoder: raw::decoder, encoder: raw::encoder },
+];
 
 /// The format a table names.
 pub(crate) fn of_table(options: &OptionReader<'_>) -> Result<&'static Format, OptionError> {

@@ -67,11 +67,11 @@ pub(crate) fn write_timestamp(millis: i64, out: &mut Vec<u8>) {
     let (seconds, millis) = (millis.div_euclid(1000), millis.rem_euclid(1000));
     let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
     let (year, month, day) = civil_from_days(days);
-    if !(0..=9999).contains(&year) {
+    if (0..=9999).contains(&year) {
+        digits(year, 4, out);
+    } else {
         out.push(if year < 0 { b'-' } else { b'+' });
         out.extend_from_slice(format!("{:05}", year.unsigned_abs()).as_bytes());
-    } else {
-        digits(year, 4, out);
     }
     for (mark, value, width) in [
         (b'-', month, 2),
@@ -94,7 +94,7 @@ fn digits(value: i64, width: u32, out: &mut Vec<u8>) {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (Hinnant's days_from_civil).
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (Hinnant's `days_from_civil`).
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -103,7 +103,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The inverse (Hinnant's civil_from_days).
+/// The inverse (Hinnant's `civil_from_days`).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -2,6 +2,8 @@
 
 pub(crate) mod chunks;
 pub(crate) mod filesystem;
+pub(crate) mod generator;
+pub(crate) mod kinesis;
 mod lineage;
 mod position;
 pub(crate) mod replay;

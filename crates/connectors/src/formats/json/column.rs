@@ -17,7 +17,7 @@ use super::cursor::{Cursor, Scalar};
 
 /// Why a value was refused: the path of the column, and what is wrong.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(in crate::formats) struct Fault {
     pub(super) path: String,
     pub(super) message: String,
 }
@@ -30,17 +30,14 @@ impl From<String> for Fault {
 
 impl Fault {
     /// Puts the name of an enclosing column in front.
-    pub(super) fn within(mut self, name: &str) -> Self {
-        self.path = match self.path.is_empty() {
-            true => name.to_owned(),
-            false => format!("{name}.{}", self.path),
-        };
+    pub(in crate::formats) fn within(mut self, name: &str) -> Self {
+        self.path = if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
         self
     }
 }
 
 /// A column under construction.
-pub(super) trait Column: Send {
+pub(in crate::formats) trait Column: Send {
     fn len(&self) -> usize;
 
     /// Takes the next value and appends it; answers whether it is other than null. After an error the column may

@@ -7,7 +7,7 @@
 const DEPTH_MAX: usize = 128;
 
 /// A place in one JSON text.
-pub(super) struct Cursor<'a> {
+pub(in crate::formats) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
@@ -30,7 +30,7 @@ enum Quoted<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::formats) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
@@ -394,7 +394,7 @@ mod tests {
             r#"{"a":1]"#,
             "'a'",
             "NaN",
-            r#"{a:1}"#,
+            "{a:1}",
         ];
         for text in bad {
             assert!(skips(text).is_err(), "{text}");

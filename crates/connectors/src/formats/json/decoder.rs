@@ -38,9 +38,10 @@ impl Decoder for JsonDecoder {
             let record = chunk.data.value(index);
             // Where the whole chunk is valid, a record could still begin or end within a character; but then it does
             // not begin with a brace or does not end with one, and is refused for that.
-            let result = match valid || std::str::from_utf8(record).is_ok() {
-                true => self.record(record, rows),
-                false => Err(Fault::from("the record is not valid UTF-8".to_owned())),
+            let result = if valid || std::str::from_utf8(record).is_ok() {
+                self.record(record, rows)
+            } else {
+                Err(Fault::from("the record is not valid UTF-8".to_owned()))
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match result {
@@ -71,7 +72,8 @@ fn payload(chunk: &Chunk) -> &[u8] {
     chunk.data.value_data().get(range).unwrap_or_default()
 }
 
-fn reason(fault: &Fault) -> String {
+/// A fault as error_stream shows it.
+pub(in crate::formats) fn reason(fault: &Fault) -> String {
     let mut reason = match fault.path.as_str() {
         "" => fault.message.clone(),
         path => format!("column `{path}`: {}", fault.message),

@@ -22,7 +22,10 @@ use millstream_core::{Decoder, Encoder, FormatError, OptionError, OptionReader, 
 
 pub use encoder::json_rows;
 
-use types::Settings;
+pub(super) use column::Column;
+pub(super) use cursor::Cursor;
+pub(super) use decoder::reason;
+pub(super) use types::{Settings, column_for};
 
 /// Checks the options and makes a decoder.
 pub(super) fn decoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Decoder>, OptionError> {
@@ -57,6 +60,6 @@ fn unsupported(field: &Field, error: FormatError) -> FormatError {
             let column = if column.is_empty() { field.name().clone() } else { format!("{}.{column}", field.name()) };
             FormatError::UnsupportedType { format, column, data_type }
         }
-        other => other,
+        other @ FormatError::Arrow(_) => other,
     }
 }

@@ -121,10 +121,10 @@ impl ListColumn {
 
     fn read_item(&mut self, cursor: &mut Cursor<'_>, index: usize) -> Result<(), Fault> {
         let within = |fault: Fault| fault.within(&format!("[{index}]"));
-        match self.items.read(cursor).map_err(within)? {
-            false if !self.item.is_nullable() => Err(within("is null, but items are NOT NULL".to_owned().into())),
-            _ => Ok(()),
+        if !self.items.read(cursor).map_err(within)? && !self.item.is_nullable() {
+            return Err(within("is null, but items are NOT NULL".to_owned().into()));
         }
+        Ok(())
     }
 }
 

@@ -149,7 +149,7 @@ fn records_that_are_not_one_object_are_rejected() {
         br#"{"a":1}{"a":2}"#,
         br#"{"a":1},"#,
         br#"{"a":1 "b":2}"#,
-        br#"{'a':1}"#,
+        b"{'a':1}",
         b"\xef\xbb\xbf{}",
         b"{\"b\":\"\xff\"}",
         br#"{"a":1,}"#,

@@ -16,15 +16,15 @@ use crate::formats::{number, time};
 
 /// What the `json.*` options say about reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(in crate::formats) struct Settings {
     /// The unit of timestamps that are numbers.
-    pub(super) epoch: TimeUnit,
+    pub(in crate::formats) epoch: TimeUnit,
     /// Whether a column that a record does not mention makes the record bad.
-    pub(super) fail_on_missing_field: bool,
+    pub(in crate::formats) fail_on_missing_field: bool,
 }
 
 /// A column that reads values of `data_type`.
-pub(super) fn column_for(data_type: &DataType, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
+pub(in crate::formats) fn column_for(data_type: &DataType, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
     Ok(match data_type {
         DataType::Boolean => Box::new(BooleanColumn::default()),
         DataType::Int8 => integers::<Int8Type>(data_type),
@@ -156,6 +156,10 @@ fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
     Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
         match cursor.scalar(&mut scratch)? {
             Scalar::Null => Ok(None),
+            // A number in quotes is long enough not to be a date.
+            Scalar::Text(text) if text.len() > 8 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+                time::epoch(text, epoch, unit).map(Some)
+            }
             Scalar::Text(text) => time::timestamp(text, unit).map(Some),
             Scalar::Number(text) => time::epoch(text, epoch, unit).map(Some),
             Scalar::Bool(found) => Err(format!("expected a timestamp, found `{found}`")),

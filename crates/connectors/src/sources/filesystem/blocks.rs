@@ -19,6 +19,8 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 pub(super) enum Splitter {
     /// At every line end. Empty lines belong to the record after them, where they are white space.
     Lines,
+    /// At line ends outside quotes, as CSV has them.
+    Csv { quote: u8, delimiter: u8 },
 }
 
 /// Reads one file.
@@ -101,8 +103,31 @@ impl BlockReader {
                 }
                 ends
             }
+            Splitter::Csv { quote, delimiter } => csv_ends(bytes, quote, delimiter),
         }
     }
+}
+
+/// A quote opens only where a field starts; within, two of them stand for one.
+fn csv_ends(bytes: &[u8], quote: u8, delimiter: u8) -> Vec<usize> {
+    let (mut ends, mut start, mut quoted, mut after) = (Vec::new(), 0, false, 0);
+    for at in memchr::memchr2_iter(b'\n', quote, bytes) {
+        match bytes[at] {
+            // The second of two.
+            _ if at < after => {}
+            b'\n' if !quoted => {
+                if !bytes[start..at].trim_ascii().is_empty() {
+                    ends.push(at + 1);
+                }
+                start = at + 1;
+            }
+            b'\n' => {}
+            _ if quoted && bytes.get(at + 1) == Some(&quote) => after = at + 2,
+            _ if quoted => quoted = false,
+            _ => quoted = at == start || bytes[at - 1] == delimiter || bytes[at - 1] == b'\n',
+        }
+    }
+    ends
 }
 
 /// Cuts `bytes` after each of `ends`.
@@ -119,10 +144,14 @@ mod tests {
     use super::*;
 
     fn records(content: &[u8], block_bytes: usize, start: u64) -> (Vec<String>, Vec<u64>) {
+        records_by(Splitter::Lines, content, block_bytes, start)
+    }
+
+    fn records_by(splitter: Splitter, content: &[u8], block_bytes: usize, start: u64) -> (Vec<String>, Vec<u64>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("in");
         std::fs::write(&path, content).unwrap();
-        let mut reader = BlockReader::open(&path, start, Splitter::Lines).unwrap();
+        let mut reader = BlockReader::open(&path, start, splitter).unwrap();
         reader.block_bytes = block_bytes;
         let (mut records, mut ends) = (Vec::new(), Vec::new());
         while let Some(block) = reader.next_block().unwrap() {
@@ -140,6 +169,18 @@ mod tests {
             let trimmed: Vec<_> = records.iter().map(|record| record.trim()).collect();
             assert_eq!(trimmed, ["a", "bb", "ccc", "dddddddddddddddddddd", "e"], "{block_bytes}");
             assert_eq!(*ends.last().unwrap(), content.len() as u64);
+        }
+    }
+
+    #[test]
+    fn csv_records_end_outside_quotes_only() {
+        let content = "a,\"x\ny\",\"\"\n5\" disk,b\n\n\"\"\"\n\"\"\",c\r\nlast,\"1\n2\"";
+        let expected = ["a,\"x\ny\",\"\"", "5\" disk,b", "\"\"\"\n\"\"\",c", "last,\"1\n2\""];
+        let splitter = Splitter::Csv { quote: b'"', delimiter: b',' };
+        for block_bytes in 1..50 {
+            let (records, _) = records_by(splitter.clone(), content.as_bytes(), block_bytes, 0);
+            let trimmed: Vec<_> = records.iter().map(|record| record.trim()).collect();
+            assert_eq!(trimmed, expected, "{block_bytes}");
         }
     }
 

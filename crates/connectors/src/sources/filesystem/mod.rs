@@ -1,5 +1,8 @@
 //! The source `filesystem`: files of records, read once to their end.
 //!
+//! A record is a line of JSON, or a CSV record, whose quoted fields may hold line ends. With `csv.header` the first
+//! record of each file is left out; columns are told by their place either way.
+//!
 //! `path` is a file or a folder; of a folder all files are read that are not hidden (`.name`, `_name`). Each file is a
 //! shard, an offset is the byte after a record's end. All files are opened as shards before the first is read, and
 //! then read in turn, a block each: files that cover the same time keep the watermark moving together.
@@ -18,19 +21,25 @@ use millstream_core::{
 use std::sync::Arc;
 
 use crate::formats;
-use crate::registry::{Connector, Request, no_sink};
+use crate::registry::{Connector, Request};
+use crate::sinks;
 use blocks::{BlockReader, Splitter};
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "filesystem", check, source, sink: no_sink };
+pub(crate) const CONNECTOR: Connector = Connector { name: "filesystem", check, source, sink: sinks::filesystem::sink };
 
 /// How many files are read in turn: a bound on open files and on blocks in memory.
 const OPEN_FILES_MAX: usize = 32;
 
 fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
+    sinks::filesystem::check(request)?;
+    if sinks::filesystem::is_parquet(request.options) {
+        // Written, not read yet.
+        return Ok(Roles { source: None, sink: true });
+    }
     read(request)?;
     let format = formats::of_table(request.options)?;
     (format.decoder)(request.table, request.options)?;
-    Ok(Roles { source: Some(Boundedness::Bounded), sink: false })
+    Ok(Roles { source: Some(Boundedness::Bounded), sink: true })
 }
 
 fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
@@ -40,12 +49,25 @@ fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
 fn read(request: &Request<'_>) -> Result<FileSource, OptionError> {
     let path = request.options.require("path")?;
     let path = PathBuf::from(path.strip_prefix("file://").unwrap_or(path));
-    Ok(FileSource { path, splitter: Splitter::Lines, clock: Arc::clone(&request.context.clock) })
+    let (splitter, header) = match formats::of_table(request.options)?.name {
+        "csv" => {
+            let (quote, delimiter) = formats::csv::quote_and_delimiter(request.table, request.options)?;
+            (Splitter::Csv { quote, delimiter }, request.options.flag("csv.header", false)?)
+        }
+        "json" => (Splitter::Lines, false),
+        other => {
+            let message = format!("files of format '{other}' cannot be read; use 'json' or 'csv'");
+            return Err(OptionError::new("format", message));
+        }
+    };
+    Ok(FileSource { path, splitter, header, clock: Arc::clone(&request.context.clock) })
 }
 
 struct FileSource {
     path: PathBuf,
     splitter: Splitter,
+    /// Whether each file starts with a record of names.
+    header: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,6 +75,8 @@ struct FileSource {
 struct OpenFile {
     shard: ShardId,
     reader: BlockReader,
+    /// Whether its next record is the one of names.
+    has_header: bool,
     from: Option<Offset>,
     arrival: EventTime,
 }
@@ -129,11 +153,18 @@ impl FileSource {
             })?,
         };
         let reader = BlockReader::open(file, start, self.splitter.clone())?;
-        Ok(OpenFile { shard, reader, from, arrival: EventTime::MIN })
+        let has_header = self.header && from.is_none();
+        Ok(OpenFile { shard, reader, has_header, from, arrival: EventTime::MIN })
     }
 
     fn next_chunk(&self, file: &mut OpenFile) -> Result<Option<Chunk>, SourceError> {
-        let Some(block) = file.reader.next_block()? else { return Ok(None) };
+        let Some(mut block) = file.reader.next_block()? else { return Ok(None) };
+        if std::mem::take(&mut file.has_header) {
+            if block.records.len() == 1 {
+                return self.next_chunk(file);
+            }
+            block.records = block.records.slice(1, block.records.len() - 1);
+        }
         file.arrival = file.arrival.max(self.clock.now());
         let arrivals = TimestampMillisecondArray::from_value(file.arrival.0, block.records.len());
         let to = Offset::from(block.end);

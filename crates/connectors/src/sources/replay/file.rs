@@ -78,9 +78,7 @@ impl Replay {
     pub fn parse(content: &Bytes, plan: ReplayPlan) -> Result<Self, ReplayError> {
         let mut streams: BTreeMap<String, Gathering> = BTreeMap::new();
         let mut first_arrival = None;
-        let mut number = 0;
-        for text in content.split(|byte| *byte == b'\n') {
-            number += 1;
+        for (number, text) in (1..).zip(content.split(|byte| *byte == b'\n')) {
             if text.trim_ascii().is_empty() {
                 continue;
             }

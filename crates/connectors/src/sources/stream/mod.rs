@@ -11,18 +11,19 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Roles, ShardId, Source,
-    SourceError, SourceEvent, SourceOutput, Stopped,
+    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Roles, ShardId, Sink,
+    Source, SourceError, SourceEvent, SourceOutput, Stopped,
 };
 use millstream_local_kinesis::{ControlError, NewStream, Page, Position, ShardInfo, Store, StreamInfo};
 
-use super::chunks::ChunkBuilder;
-use super::lineage::{Lineage, Listed, Ready, Start};
-use super::position::InitPosition;
 use crate::formats;
-use crate::registry::{Connector, Request, no_sink};
+use crate::registry::{Connector, Request};
+use crate::sinks;
+use crate::sources::chunks::ChunkBuilder;
+use crate::sources::lineage::{Lineage, Listed, Ready, Start};
+use crate::sources::position::InitPosition;
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink: no_sink };
+pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink };
 
 /// Records of one read: enough to amortise a chunk.
 const READ_RECORDS_MAX: usize = 8192;
@@ -80,15 +81,20 @@ pub(crate) fn check_embedded(request: &Request<'_>) -> Result<Roles, OptionError
     let format = formats::of_table(request.options)?;
     (format.decoder)(request.table, request.options)?;
     (format.encoder)(request.table, request.options)?;
+    sinks::stream::check(request)?;
     if request.context.replay.is_some() {
         return Ok(Roles { source: Some(Boundedness::Bounded), sink: request.context.store.is_some() });
     }
     store_of(request)?;
-    Ok(Roles { source: Some(Boundedness::Unbounded), sink: false })
+    Ok(Roles { source: Some(Boundedness::Unbounded), sink: true })
 }
 
 fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
     source_of(request, read(request)?)
+}
+
+fn sink(request: &Request<'_>, _: &str) -> Result<Box<dyn Sink>, OptionError> {
+    sinks::stream::sink(request, read(request)?)
 }
 
 /// A reader of an embedded stream, or of the replay that stands in for it.
@@ -265,3 +271,6 @@ fn shard_id(shard: &ShardInfo) -> ShardId {
 fn parents_of(shard: &ShardInfo) -> Vec<ShardId> {
     shard.parents.iter().map(|parent| ShardId::from(parent.to_string())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! Which errors of Kinesis are tried again, and how long to wait: backing off from 200 ms to 30 s, with jitter.
+
+use aws_sdk_kinesis::config::http::HttpResponse;
+use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use millstream_core::Duration;
+
+const WAIT_FIRST: Duration = Duration(200);
+const WAIT_MAX: Duration = Duration(30_000);
+
+/// What an error asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Try again, after at least `least`.
+    Retry { reason: String, least: Duration },
+    /// Get another iterator, after the last record.
+    ExpiredIterator,
+    /// List again from the start.
+    ExpiredToken,
+    /// The stream, or a shard of it, is not there.
+    Missing(String),
+    /// A person has to act.
+    Permanent(String),
+}
+
+impl Fault {
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let reason = DisplayErrorContext(error).to_string();
+        match error {
+            SdkError::ServiceError(service) => {
+                Self::of_code(service.err().code().unwrap_or_default(), service.raw().status().as_u16(), reason)
+            }
+            // Credentials that cannot be had are a matter of configuration, but may come: by instance metadata.
+            SdkError::ConstructionFailure(_) => Self::Permanent(reason),
+            // Timeouts, resets, torn replies.
+            _ => Self::Retry { reason, least: Duration(0) },
+        }
+    }
+
+    /// By the service's name for it, or else by the status.
+    fn of_code(code: &str, status: u16, reason: String) -> Self {
+        match code {
+            // A shard gives 10 MB at once and then nothing until the time for that has passed.
+            "ProvisionedThroughputExceededException" => Self::Retry { reason, least: Duration(1000) },
+            "LimitExceededException" | "KMSThrottlingException" | "ThrottlingException" | "InternalFailure"
+            | "InternalFailureException" | "ServiceUnavailable" | "ServiceUnavailableException" | "ResourceInUseException"
+            // Credentials are read again before the next try.
+            | "ExpiredTokenException" => Self::Retry { reason, least: Duration(0) },
+            "ExpiredIteratorException" => Self::ExpiredIterator,
+            "ExpiredNextTokenException" => Self::ExpiredToken,
+            "ResourceNotFoundException" => Self::Missing(reason),
+            _ if status >= 500 || status == 429 => Self::Retry { reason, least: Duration(0) },
+            _ => Self::Permanent(reason),
+        }
+    }
+}
+
+/// The tries of one call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Call {
+    tries: u32,
+}
+
+impl Call {
+    /// Notes a failure; answers how long to wait. `jitter` is from 0 to 1.
+    pub(super) fn failed(&mut self, least: Duration, jitter: f64) -> Duration {
+        let doubled = WAIT_FIRST.0.saturating_mul(1 << self.tries.min(16)).min(WAIT_MAX.0);
+        self.tries += 1;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "at most 30,000 ms")]
+        let spread = (doubled as f64 * (0.5 + jitter / 2.0)) as i64;
+        Duration(spread.max(least.0))
+    }
+
+    /// Notes a success: the next failure waits little again.
+    pub(super) fn worked(&mut self) {
+        self.tries = 0;
+    }
+
+    pub(super) fn tries(&self) -> u32 {
+        self.tries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_what_they_ask_for() {
+        let fault = |code: &str, status| Fault::of_code(code, status, String::new());
+        let retry = |least| Fault::Retry { reason: String::new(), least: Duration(least) };
+        for (code, status, expected) in [
+            ("ProvisionedThroughputExceededException", 400, retry(1000)),
+            ("InternalFailureException", 500, retry(0)),
+            ("", 503, retry(0)),
+            ("ResourceInUseException", 400, retry(0)),
+            ("ExpiredIteratorException", 400, Fault::ExpiredIterator),
+            ("ExpiredNextTokenException", 400, Fault::ExpiredToken),
+            ("ResourceNotFoundException", 400, Fault::Missing(String::new())),
+            ("InvalidArgumentException", 400, Fault::Permanent(String::new())),
+            ("AccessDeniedException", 400, Fault::Permanent(String::new())),
+            ("KMSDisabledException", 400, Fault::Permanent(String::new())),
+        ] {
+            assert_eq!(fault(code, status), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_start_over() {
+        let mut call = Call::default();
+        let waits: Vec<_> = (0..10).map(|_| call.failed(Duration(0), 1.0).0).collect();
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
+        call.worked();
+        assert_eq!(call.failed(Duration(0), 0.0), Duration(100));
+        assert_eq!(call.failed(Duration(1000), 0.0), Duration(1000));
+    }
+}

@@ -1,0 +1,212 @@
+//! The connector `kinesis`: Amazon Kinesis Data Streams, or a server that speaks its API, read by polling.
+//!
+//! Without any AWS settings (no region, endpoint or ARN in the table, none in the context) and with an embedded stream
+//! at hand, `kinesis` means the embedded stream: the same script runs on a laptop and on AWS.
+//!
+//! A table is read shard by shard, parents before children; see `shard` for one shard's loop and `faults` for what is
+//! tried again.
+
+mod client;
+mod faults;
+mod shard;
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use millstream_core::{
+    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Roles, Sink, Source, SourceError, SourceEvent,
+    SourceOutput, Stopped,
+};
+
+use super::lineage::{Lineage, Listed};
+use super::position::InitPosition;
+use super::stream::{self, EmbeddedStream};
+use crate::context::AccessKey;
+use crate::registry::{Connector, Request, no_sink};
+use crate::{formats, sinks};
+use client::StreamClient;
+use shard::{Drained, ShardReader};
+
+pub(crate) const CONNECTOR: Connector = Connector { name: "kinesis", check, source, sink };
+
+/// The region to sign for where only an endpoint is known: emulators do not care.
+const EMULATOR_REGION: &str = "us-east-1";
+/// GetRecords takes five calls a second of all readers of a shard together.
+const READ_INTERVAL_MIN: Duration = Duration(200);
+
+/// What the options say of a stream on AWS.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Settings {
+    pub(super) name: String,
+    pub(super) arn: Option<String>,
+    pub(super) region: String,
+    pub(super) endpoint: Option<String>,
+    pub(super) access_key: Option<AccessKey>,
+    pub(super) position: InitPosition,
+    /// At least so long lies between two reads of a shard.
+    pub(super) read_interval: Duration,
+}
+
+/// Where a table's records are.
+enum Place {
+    Aws(Box<Settings>),
+    Embedded(EmbeddedStream),
+}
+
+fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
+    match read(request)? {
+        Place::Embedded(_) => stream::check_embedded(request),
+        Place::Aws(_) => {
+            let format = formats::of_table(request.options)?;
+            (format.decoder)(request.table, request.options)?;
+            Ok(Roles { source: Some(Boundedness::Unbounded), sink: false })
+        }
+    }
+}
+
+fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
+    match read(request)? {
+        Place::Embedded(embedded) => stream::source_of(request, embedded),
+        Place::Aws(settings) => Ok(Box::new(KinesisSource {
+            settings: *settings,
+            clock: Arc::clone(&request.context.clock),
+            seed: request.context.seed,
+        })),
+    }
+}
+
+fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, OptionError> {
+    match read(request)? {
+        Place::Embedded(embedded) => sinks::stream::sink(request, embedded),
+        Place::Aws(_) => no_sink(request, query),
+    }
+}
+
+fn read(request: &Request<'_>) -> Result<Place, OptionError> {
+    let (options, context) = (request.options, request.context);
+    let arn = options.get("stream.arn");
+    let (arn_region, arn_name) = match arn {
+        Some(arn) => parse_arn(arn).map(|(region, name)| (Some(region), Some(name)))?,
+        None => (None, None),
+    };
+    let name = options.get("stream").or(arn_name).unwrap_or(&request.table.name);
+    let (region, endpoint) = (options.get("aws.region"), options.get("aws.endpoint"));
+    if options.one_of("source.reader.type", &["POLLING", "EFO"])? == Some("EFO") {
+        let message = "'EFO' (enhanced fan-out) is not available yet; use 'POLLING'";
+        return Err(OptionError::new("source.reader.type", message));
+    }
+    let read_interval = options.duration("scan.shard.getrecords.interval")?.unwrap_or(READ_INTERVAL_MIN);
+    let embedded = EmbeddedStream::read(name, options, InitPosition::Latest)?;
+    let is_configured = arn.or(region).or(endpoint).is_some() || context.aws.is_configured();
+    if context.replay.is_some() || (!is_configured && context.store.is_some()) {
+        return Ok(Place::Embedded(embedded));
+    }
+    if !is_configured {
+        let message = "is required: neither a region nor an endpoint is configured, and there is no embedded stream";
+        return Err(OptionError::new("aws.region", message));
+    }
+    let region = region.or(arn_region).or(context.aws.region.as_deref()).unwrap_or(EMULATOR_REGION);
+    Ok(Place::Aws(Box::new(Settings {
+        name: embedded.name,
+        arn: arn.map(ToOwned::to_owned),
+        region: region.to_owned(),
+        endpoint: endpoint.or(context.aws.endpoint_url.as_deref()).map(ToOwned::to_owned),
+        access_key: context.aws.access_key.clone(),
+        position: embedded.position,
+        read_interval: read_interval.max(READ_INTERVAL_MIN),
+    })))
+}
+
+/// Region and name of `arn:aws:kinesis:eu-west-1:123456789012:stream/name`.
+fn parse_arn(arn: &str) -> Result<(&str, &str), OptionError> {
+    let mut parts = arn.splitn(6, ':');
+    let mut part = || parts.next().unwrap_or_default();
+    let (head, _partition, service, region, _account, resource) = (part(), part(), part(), part(), part(), part());
+    match resource.strip_prefix("stream/") {
+        Some(name) if head == "arn" && service == "kinesis" && !region.is_empty() && !name.is_empty() => {
+            Ok((region, name))
+        }
+        _ => {
+            let message =
+                format!("`{arn}` is no ARN of a stream; expected arn:aws:kinesis:<region>:<account>:stream/<name>");
+            Err(OptionError::new("stream.arn", message))
+        }
+    }
+}
+
+/// Why reading ended.
+pub(super) enum Ended {
+    Stopped,
+    Failed(SourceError),
+}
+
+impl From<Stopped> for Ended {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<SourceError> for Ended {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Reads all shards of one stream.
+struct KinesisSource {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    seed: u64,
+}
+
+impl Source for KinesisSource {
+    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+        Box::pin(async move {
+            match self.read_all(&resume, output).await {
+                Ok(()) | Err(Ended::Stopped) => Ok(()),
+                Err(Ended::Failed(error)) => Err(error),
+            }
+        })
+    }
+}
+
+impl KinesisSource {
+    async fn read_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
+        // Before the listing: what arrives meanwhile is not to be missed.
+        let started = self.clock.now();
+        let client = StreamClient::connect(&self.settings, Arc::clone(&self.clock), self.seed).await;
+        let mut lineage = Lineage::new(&self.listed(client.list_shards().await?), resume);
+        let mut readers = FuturesUnordered::new();
+        loop {
+            for ready in lineage.take_ready() {
+                let (shard, parents) = (ready.shard.clone(), ready.parents.clone());
+                output.send(SourceEvent::ShardOpened { shard, parents }).await?;
+                readers.push(ShardReader::new(&client, &self.settings, ready, started).read(output));
+            }
+            for shard in lineage.take_closed() {
+                output.send(SourceEvent::ShardClosed { shard }).await?;
+            }
+            let Some(drained) = readers.next().await else { return Ok(()) };
+            let Drained { shard, children } = drained?;
+            // Servers that do not tell the children with the last records list them.
+            let children = if children.is_empty() { client.children(&shard).await? } else { children };
+            for (child, parents) in children {
+                lineage.add_child(child, parents);
+            }
+            lineage.drained(&shard);
+        }
+    }
+
+    fn listed(&self, shards: Vec<client::ListedShard>) -> Vec<Listed> {
+        // AT_TIMESTAMP starts in all shards: those that end before it have nothing to read.
+        let is_start = |is_open: bool| is_open || self.settings.position != InitPosition::Latest;
+        shards
+            .into_iter()
+            .map(|shard| Listed { is_start: is_start(shard.is_open), shard: shard.id, parents: shard.parents })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

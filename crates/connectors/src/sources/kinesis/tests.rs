@@ -1,0 +1,126 @@
+//! Against the embedded stream's wire API on 127.0.0.1: the real SDK, HTTP, JSON.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use millstream_core::{Connectors, TableDecl};
+use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
+
+use super::*;
+use crate::testing::{StepClock, collect_until, offsets, payloads, put, records, store, story};
+use crate::{AwsSettings, Context, Registry};
+
+const START: i64 = 1_767_225_600_000;
+
+/// A Kinesis server of one stream, and a registry that reads it.
+struct Server {
+    store: Store,
+    registry: Registry,
+    _folder: tempfile::TempDir,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server of a test's own")]
+async fn server(shards: u32) -> Server {
+    let clock = StepClock::at(START);
+    let (store, folder) = store(&clock);
+    store.create_stream(NewStream::new("s", shards)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+    let router = millstream_local_kinesis::router(store.clone());
+    drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+    let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
+    let aws = AwsSettings { region: None, endpoint_url, access_key };
+    let context = Context { aws, ..Context::new(Arc::new(clock)) };
+    Server { store, registry: Registry::new(context), _folder: folder }
+}
+
+fn table(more: &[(&str, &str)]) -> TableDecl {
+    let base = [("connector", "kinesis"), ("stream", "s"), ("format", "json")];
+    let fields = vec![Field::new("n", DataType::Int64, true)];
+    let options = base.iter().chain(more).copied().collect();
+    TableDecl { name: "t".into(), schema: Arc::new(Schema::new(fields)), primary_key: vec![], options }
+}
+
+const FROM_START: &[(&str, &str)] = &[("source.init.position", "TRIM_HORIZON")];
+
+fn at_least(count: usize) -> impl Fn(&[SourceEvent]) -> bool + Send + Sync + 'static {
+    move |events| records(events) >= count && matches!(events.last(), Some(SourceEvent::Tip { .. }))
+}
+
+#[tokio::test]
+async fn a_split_and_a_merge_are_followed_and_resumed() {
+    let server = server(1).await;
+    put(&server.store, "s", 0..10).await;
+    server.store.split_shard("s", StoredShard(0), HashKey(1 << 127)).await.unwrap();
+    put(&server.store, "s", 10..20).await;
+    server.store.merge_shards("s", StoredShard(1), StoredShard(2)).await.unwrap();
+    put(&server.store, "s", 20..30).await;
+    let source = server.registry.source(&table(FROM_START)).unwrap();
+    let events = collect_until(source, Offsets::default(), at_least(30)).await.unwrap();
+    let mut story = story(&events);
+    story[5..7].sort();
+    assert_eq!(story[..5], ["+0", "0:10", "+1", "+2", "-0"]);
+    assert_eq!(story[7..], ["+3", "-1", "-2", "3:10"]);
+
+    for cut in 0..events.len() {
+        let resume = offsets(&events[..cut]);
+        let source = server.registry.source(&table(FROM_START)).unwrap();
+        let rest = collect_until(source, resume, at_least(30 - records(&events[..cut]))).await.unwrap();
+        let mut all: Vec<_> =
+            payloads(&events[..cut]).into_values().chain(payloads(&rest).into_values()).flatten().collect();
+        all.sort();
+        all.dedup();
+        assert_eq!((records(&events[..cut]) + records(&rest), all.len()), (30, 30), "cut {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_splits_while_it_is_read_is_followed() {
+    let server = server(1).await;
+    let source = server.registry.source(&table(&[])).unwrap();
+    let tipped = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let said = Arc::clone(&tipped);
+    let reading = collect_until(source, Offsets::default(), move |events| {
+        said.store(
+            !events.is_empty() && matches!(events.last(), Some(SourceEvent::Tip { .. })),
+            std::sync::atomic::Ordering::SeqCst,
+        );
+        records(events) >= 20
+    });
+    let writing = async {
+        while !tipped.load(std::sync::atomic::Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        put(&server.store, "s", 0..10).await;
+        server.store.split_shard("s", StoredShard(0), HashKey(1 << 127)).await.unwrap();
+        put(&server.store, "s", 10..20).await;
+    };
+    let (events, ()) = tokio::join!(reading, writing);
+    let events = events.unwrap();
+    assert_eq!(payloads(&events)["shardId-000000000000"].len(), 10, "LATEST begins where the source was started");
+    assert_eq!(records(&events), 20);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said() {
+    let server = server(1).await;
+    let source = server.registry.source(&table(&[("stream", "other")])).unwrap();
+    let error = collect_until(source, Offsets::default(), |_| false).await.unwrap_err();
+    assert!(matches!(&error, SourceError::NotFound { what, .. } if what == "Kinesis stream `other`"), "{error}");
+}
+
+#[tokio::test]
+async fn options_are_checked() {
+    let server = server(1).await;
+    for (more, key) in [
+        (&[("source.reader.type", "EFO")][..], "source.reader.type"),
+        (&[("stream.arn", "arn:aws:kinesis:eu-west-1:1:table/s")], "stream.arn"),
+        (&[("source.init.postion", "LATEST")], "source.init.postion"),
+        (&[("scan.shard.getrecords.interval", "fast")], "scan.shard.getrecords.interval"),
+        (&[("stream", "no spaces")], "stream"),
+    ] {
+        assert_eq!(server.registry.check(&table(more)).unwrap_err().key, key);
+    }
+    let nowhere = Registry::new(Context::new(Arc::new(StepClock::at(START))));
+    assert_eq!(nowhere.check(&table(&[])).unwrap_err().key, "aws.region");
+    let arn = [("stream.arn", "arn:aws:kinesis:eu-west-1:123456789012:stream/s")];
+    assert_eq!(nowhere.check(&table(&arn)).unwrap(), Roles { source: Some(Boundedness::Unbounded), sink: false });
+}
