@@ -121,3 +121,132 @@ pub(crate) fn no_source(request: &Request<'_>) -> Result<Box<dyn Source>, Option
 pub(crate) fn no_sink(request: &Request<'_>, _: &str) -> Result<Box<dyn Sink>, OptionError> {
     Err(cannot(request.table, "be written to"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use arrow::array::{Int64Array, RecordBatch};
+    use bytes::Bytes;
+    use millstream_core::{Boundedness, Emission, Offsets};
+
+    use super::*;
+    use crate::testing::{StepClock, collect, payloads};
+    use crate::{Replay, ReplayPlan};
+
+    fn rows() -> RecordBatch {
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1, 2])) as _)]).unwrap()
+    }
+
+    fn table(options: &[(&str, &str)]) -> TableDecl {
+        let options = options.iter().copied().collect();
+        TableDecl { name: "t".into(), schema: rows().schema(), primary_key: vec![], options }
+    }
+
+    fn context() -> Context {
+        Context::new(Arc::new(StepClock::at(0)))
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let registry = Registry::new(context());
+        for (options, error) in [
+            (
+                &[][..],
+                "option 'connector': is required; give one of stream, kinesis, filesystem, generator, print, blackhole",
+            ),
+            (&[("connector", "kafka")], "option 'connector': `kafka` given, expected one of stream, kinesis"),
+            (
+                &[("connector", "filesystem"), ("path", "/in")],
+                "option 'format': is required; give one of json, csv, raw",
+            ),
+            (&[("connector", "filesystem"), ("format", "json")], "option 'path': is required"),
+            (
+                &[("connector", "filesystem"), ("path", "/in"), ("fromat", "json"), ("format", "json")],
+                "option 'fromat': is unknown here; the nearest known option is 'format'",
+            ),
+            (&[("connector", "print"), ("path", "/out")], "option 'path': is unknown here"),
+            (&[("connector", "stream"), ("format", "json")], "option 'connector': there is no embedded stream here"),
+        ] {
+            let found = registry.check(&table(options)).unwrap_err().to_string();
+            assert!(found.starts_with(error), "{found}");
+        }
+        let print = table(&[("connector", "print")]);
+        let unreadable = registry.source(&print).err().unwrap().to_string();
+        assert_eq!(unreadable, "option 'connector': table `t` with connector 'print' cannot be read");
+    }
+
+    #[test]
+    fn roles_follow_from_connector_and_format() {
+        let registry = Registry::new(context());
+        let roles = |options: &[(&str, &str)]| registry.check(&table(options)).unwrap();
+        let files = |format| roles(&[("connector", "filesystem"), ("path", "/in"), ("format", format)]);
+        assert_eq!(files("json"), Roles { source: Some(Boundedness::Bounded), sink: true });
+        assert_eq!(files("parquet"), Roles { source: None, sink: true });
+        assert_eq!(roles(&[("connector", "blackhole")]), Roles { source: None, sink: true });
+        let generator = [("connector", "generator"), ("format", "json"), ("scan.watermark.idle-timeout", "5 s")];
+        assert_eq!(roles(&generator), Roles { source: Some(Boundedness::Unbounded), sink: false });
+    }
+
+    #[tokio::test]
+    async fn a_replay_stands_in_for_streams_by_their_name() {
+        let content = Bytes::from_static(
+            b"{\"stream\":\"s\",\"arrival\":0,\"data\":{\"n\":1}}\n{\"stream\":\"t\",\"arrival\":0,\"data\":{\"n\":2}}",
+        );
+        let replay = Some(Arc::new(Replay::parse(&content, ReplayPlan::default()).unwrap()));
+        let registry = Registry::new(Context { replay, ..context() });
+        let arn = "arn:aws:kinesis:eu-west-1:123456789012:stream/s";
+        for (options, expected) in [
+            (&[("connector", "stream"), ("format", "json")][..], r#"{"n":2}"#),
+            (
+                &[("connector", "kinesis"), ("format", "json"), ("stream", "s"), ("aws.region", "eu-west-1")],
+                r#"{"n":1}"#,
+            ),
+            (&[("connector", "kinesis"), ("format", "json"), ("stream.arn", arn)], r#"{"n":1}"#),
+        ] {
+            let table = table(options);
+            assert_eq!(registry.check(&table).unwrap().source, Some(Boundedness::Bounded));
+            let events = collect(registry.source(&table).unwrap(), Offsets::default()).await.unwrap();
+            assert_eq!(payloads(&events)["shardId-000000000000"], [expected]);
+        }
+    }
+
+    #[tokio::test]
+    async fn print_writes_a_line_a_row() {
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let registry = Registry::new(Context { printer: printed.clone(), ..context() });
+        let mut sink = registry.sink(&table(&[("connector", "print")]), "q").unwrap();
+        sink.write(&Emission { rows: rows(), window: None }).await.unwrap();
+        sink.finish().await.unwrap();
+        let expected = "{\"table\":\"t\",\"row\":{\"n\":1}}\n{\"table\":\"t\",\"row\":{\"n\":2}}\n";
+        assert_eq!(String::from_utf8(printed.lock().unwrap().clone()).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn files_are_read_to_their_end_and_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in
+            [("b.json", "{\"n\":3}\n"), ("a.json", "{\"n\":1}\n\n{\"n\":2}"), (".hidden", "x"), ("_SUCCESS", "")]
+        {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        let path = folder.path().display().to_string();
+        let table = table(&[("connector", "filesystem"), ("format", "json"), ("path", &path)]);
+        let registry = Registry::new(context());
+        let events = collect(registry.source(&table).unwrap(), Offsets::default()).await.unwrap();
+        let read: Vec<_> = payloads(&events).into_values().flatten().map(|record| record.trim().to_owned()).collect();
+        assert_eq!(read, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+        let rest = collect(registry.source(&table).unwrap(), crate::testing::offsets(&events)).await.unwrap();
+        assert_eq!(payloads(&rest).len(), 0);
+
+        std::fs::write(folder.path().join("c.csv"), "n\n7\n").unwrap();
+        let file = folder.path().join("c.csv").display().to_string();
+        let options = [("connector", "filesystem"), ("format", "csv"), ("path", file.as_str()), ("csv.header", "true")];
+        let source = registry.source(&self::table(&options)).unwrap();
+        let events = collect(source, Offsets::default()).await.unwrap();
+        assert_eq!(payloads(&events)[&file], ["7\n"]);
+        let missing = [("connector", "filesystem"), ("format", "json"), ("path", "/no/such/folder")];
+        let error = collect(registry.source(&self::table(&missing)).unwrap(), Offsets::default()).await.unwrap_err();
+        assert_eq!(error.to_string(), "`/no/such/folder` does not exist: option 'path' must name a file or a folder");
+    }
+}

@@ -32,11 +32,13 @@ impl Clock for StepClock {
     }
 }
 
+type Enough = dyn Fn(&[SourceEvent]) -> bool + Send + Sync;
+
 /// Keeps what a source sends, checks its offsets, and stops it when `enough` says so.
 pub(crate) struct Collected {
     events: Mutex<Vec<SourceEvent>>,
     offsets: Mutex<Offsets>,
-    enough: Box<dyn Fn(&[SourceEvent]) -> bool + Send + Sync>,
+    enough: Box<Enough>,
 }
 
 impl SourceOutput for Collected {
@@ -91,7 +93,9 @@ pub(crate) fn store(clock: &StepClock) -> (millstream_local_kinesis::Store, temp
     let folder = tempfile::tempdir().unwrap();
     let clock = clock.clone();
     let now = Arc::new(move || clock.now().0);
-    let store = millstream_local_kinesis::Store::open(folder.path(), &Default::default(), now).unwrap();
+    let store =
+        millstream_local_kinesis::Store::open(folder.path(), &millstream_local_kinesis::Settings::default(), now)
+            .unwrap();
     (store, folder)
 }
 

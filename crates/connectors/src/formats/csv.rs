@@ -263,10 +263,12 @@ mod tests {
         payloads.iter().map(|payload| String::from_utf8(payload.to_vec()).unwrap()).collect()
     }
 
+    type Options = &'static [(&'static str, &'static str)];
+
     #[test]
     fn lines_decode_and_encode_to_themselves() {
         let at = "2026-01-01T00:00:00.123Z";
-        let cases: [(&[(&str, &str)], &str, &str); 8] = [
+        let cases: [(Options, &str, &str); 8] = [
             (&[], "a,1,2026-01-01T00:00:00.123Z", "a,1,2026-01-01T00:00:00.123Z"),
             (&[], "\"a,\"\"b\"\"\nc\",,\r\n", "\"a,\"\"b\"\"\nc\",,"),
             (&[], "é,-5,1767225600123\n", &format!("é,-5,{at}")),

@@ -81,7 +81,12 @@ mod tests {
         let chunk = chunk.take().unwrap().unwrap();
         for (kind, rejected) in [(DataType::Utf8, 1), (DataType::Utf8View, 1), (DataType::Binary, 0)] {
             let schema = Arc::new(Schema::new(vec![Field::new("v", kind, true)]));
-            let table = TableDecl { name: "t".into(), schema, primary_key: vec![], options: Default::default() };
+            let table = TableDecl {
+                name: "t".into(),
+                schema,
+                primary_key: vec![],
+                options: millstream_core::Options::default(),
+            };
             let decoded = decoder(&table, &table.options.reader()).unwrap().decode(&chunk).unwrap();
             assert_eq!(decoded.rejected.len(), rejected);
             let payloads = encoder(&table, &table.options.reader()).unwrap().encode(&decoded.rows).unwrap();

@@ -54,11 +54,6 @@ impl ChunkBuilder {
         self.bytes
     }
 
-    /// How many records were gathered.
-    pub(crate) fn len(&self) -> usize {
-        self.arrivals.len()
-    }
-
     /// Gives the records out, if there are any; the next chunk follows on them. Fails where the last record's sequence
     /// number is none.
     pub(crate) fn take(&mut self) -> Result<Option<Chunk>, OffsetError> {

@@ -72,7 +72,7 @@ fn payload(chunk: &Chunk) -> &[u8] {
     chunk.data.value_data().get(range).unwrap_or_default()
 }
 
-/// A fault as error_stream shows it.
+/// A fault as `error_stream` shows it.
 pub(in crate::formats) fn reason(fault: &Fault) -> String {
     let mut reason = match fault.path.as_str() {
         "" => fault.message.clone(),

@@ -288,7 +288,7 @@ proptest! {
             ("i", Arc::new(Int64Array::from(numbers.clone())) as ArrayRef, true),
             ("s", Arc::new(StringArray::from(vec![text.as_str(); n])), true),
             ("f", Arc::new(Float64Array::from(vec![if float.is_finite() { float } else { 0.0 }; n])), true),
-            ("d", Arc::new(Decimal128Array::from_iter(numbers.iter().map(|n| n.map(i128::from)))
+            ("d", Arc::new(numbers.iter().map(|n| n.map(i128::from)).collect::<Decimal128Array>()
                 .with_precision_and_scale(38, 4).unwrap()), true),
             ("b", Arc::new(BinaryArray::from(vec![text.as_bytes(); n])), true),
             ("t", Arc::new(TimestampMillisecondArray::from(times).with_timezone("UTC")), true),

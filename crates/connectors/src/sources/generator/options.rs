@@ -107,7 +107,7 @@ fn value(path: &str, kind: &DataType, options: &Options) -> Result<Value, Option
     Ok(value)
 }
 
-fn ordered<T: PartialOrd + std::fmt::Display>(key: &str, min: T, max: T) -> Result<(), OptionError> {
+fn ordered<T: Copy + PartialOrd + std::fmt::Display>(key: &str, min: T, max: T) -> Result<(), OptionError> {
     if min <= max { Ok(()) } else { Err(OptionError::new(key, format!("`{max}` given, but the least is {min}"))) }
 }
 

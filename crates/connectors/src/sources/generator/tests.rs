@@ -61,10 +61,10 @@ async fn rows_decode_to_the_declared_columns() {
     let mut rows = 0;
     for event in &events {
         if let SourceEvent::Chunk(chunk) = event {
-            let decoded = decoder.decode(chunk).unwrap();
-            assert_eq!(decoded.rejected, []);
-            assert_eq!(decoded.rows.columns().iter().map(|column| column.null_count()).sum::<usize>(), 0);
-            rows += decoded.rows.num_rows();
+            let out = decoder.decode(chunk).unwrap();
+            assert_eq!(out.rejected, []);
+            assert_eq!(out.rows.columns().iter().map(|column| column.null_count()).sum::<usize>(), 0);
+            rows += out.rows.num_rows();
         }
     }
     assert_eq!(rows, 500);

@@ -18,12 +18,12 @@ use rand::{Rng, SeedableRng};
 use super::Settings;
 use super::faults::{Call, Fault};
 
-/// Records of one reply: the most that GetRecords gives.
+/// Records of one reply: the most that `GetRecords` gives.
 const RECORDS_MAX: i32 = 10_000;
-/// Shards of one reply of ListShards.
+/// Shards of one reply of `ListShards`.
 const SHARDS_MAX: i32 = 1000;
 /// A reply may hold 10 MB, which takes its time on a thin line.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+const TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// One stream on a Kinesis server.
@@ -199,7 +199,7 @@ impl StreamClient {
     }
 }
 
-/// What GetRecords answered.
+/// What `GetRecords` answered.
 pub(super) enum Page {
     Records(Box<GetRecordsOutput>),
     /// The iterator is too old.

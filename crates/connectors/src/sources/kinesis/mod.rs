@@ -32,7 +32,7 @@ pub(crate) const CONNECTOR: Connector = Connector { name: "kinesis", check, sour
 
 /// The region to sign for where only an endpoint is known: emulators do not care.
 const EMULATOR_REGION: &str = "us-east-1";
-/// GetRecords takes five calls a second of all readers of a shard together.
+/// `GetRecords` takes five calls a second of all readers of a shard together.
 const READ_INTERVAL_MIN: Duration = Duration(200);
 
 /// What the options say of a stream on AWS.

@@ -55,10 +55,10 @@ async fn a_split_and_a_merge_are_followed_and_resumed() {
     put(&server.store, "s", 20..30).await;
     let source = server.registry.source(&table(FROM_START)).unwrap();
     let events = collect_until(source, Offsets::default(), at_least(30)).await.unwrap();
-    let mut story = story(&events);
-    story[5..7].sort();
-    assert_eq!(story[..5], ["+0", "0:10", "+1", "+2", "-0"]);
-    assert_eq!(story[7..], ["+3", "-1", "-2", "3:10"]);
+    let mut told = story(&events);
+    told[5..7].sort();
+    assert_eq!(told[..5], ["+0", "0:10", "+1", "+2", "-0"]);
+    assert_eq!(told[7..], ["+3", "-1", "-2", "3:10"]);
 
     for cut in 0..events.len() {
         let resume = offsets(&events[..cut]);

@@ -77,10 +77,10 @@ async fn parents_are_read_before_children_and_closed_after_they_open() {
     put(&store, "s", 20..30).await;
     let source = registry(&store, &clock).source(&table("stream", &[])).unwrap();
     let events = collect_until(source, Offsets::default(), at_least(30)).await.unwrap();
-    let mut story = story(&events);
-    story[5..7].sort();
-    assert_eq!(story[..5], ["+0", "0:10", "+1", "+2", "-0"]);
-    assert_eq!(story[7..], ["+3", "-1", "-2", "3:10"]);
+    let mut told = story(&events);
+    told[5..7].sort();
+    assert_eq!(told[..5], ["+0", "0:10", "+1", "+2", "-0"]);
+    assert_eq!(told[7..], ["+3", "-1", "-2", "3:10"]);
 
     // A checkpoint after any event, a restart, and the rest: every record once.
     for cut in 0..events.len() {
