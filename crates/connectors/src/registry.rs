@@ -34,14 +34,6 @@ const CONNECTORS: &[Connector] = &[
     sinks::blackhole::CONNECTOR,
 ];
 
-/// Options of every source table that the engine reads and connectors only let pass.
-const ENGINE_OPTIONS: [&str; 4] = [
-    "scan.watermark.idle-timeout",
-    "scan.watermark.idle-policy",
-    "scan.watermark.max-future-skew",
-    "scan.watermark.max-drift",
-];
-
 /// Makes sources, decoders and sinks by the two tables: of connectors here, of formats in [`formats::FORMATS`].
 pub struct Registry {
     context: Context,
@@ -67,9 +59,6 @@ impl Registry {
 impl Connectors for Registry {
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
         self.with(table, |connector, request| {
-            for key in ENGINE_OPTIONS {
-                let _ = request.options.get(key);
-            }
             let roles = (connector.check)(request)?;
             request.options.finish()?;
             Ok(roles)
@@ -184,7 +173,7 @@ mod tests {
         assert_eq!(files("json"), Roles { source: Some(Boundedness::Bounded), sink: true });
         assert_eq!(files("parquet"), Roles { source: None, sink: true });
         assert_eq!(roles(&[("connector", "blackhole")]), Roles { source: None, sink: true });
-        let generator = [("connector", "generator"), ("format", "json"), ("scan.watermark.idle-timeout", "5 s")];
+        let generator = [("connector", "generator"), ("format", "json")];
         assert_eq!(roles(&generator), Roles { source: Some(Boundedness::Unbounded), sink: false });
     }
 

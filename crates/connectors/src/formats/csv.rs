@@ -111,7 +111,7 @@ impl CsvDecoder {
         if fields != self.columns.len() {
             return Err(format!("expected {} fields, found {fields}", self.columns.len()));
         }
-        let (mut start, mut quoted) = (0, Vec::new());
+        let (mut start, mut quoted) = (0, String::new());
         for (index, column) in self.columns.iter_mut().enumerate() {
             let end = self.ends[index];
             let field = self.schema.field(index);
@@ -130,7 +130,7 @@ impl CsvDecoder {
                 return Err(format!("column `{}`: is null, but the column is NOT NULL", field.name()));
             }
             quoted.clear();
-            serde_json::to_writer(&mut quoted, text).map_err(|error| error.to_string())?;
+            quote(text, &mut quoted);
             column.read(&mut Cursor::new(&quoted)).map_err(|fault| reason(&fault.within(field.name())))?;
         }
         Ok(())
@@ -157,6 +157,24 @@ impl CsvDecoder {
             }
         }
     }
+}
+
+/// Writes a field as a JSON text.
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\0'..='\x1f' => {
+                let code = u32::from(character);
+                let digit = |value: u32| char::from_digit(value, 16).unwrap_or('0');
+                out.push_str("\\u00");
+                out.extend([digit(code / 16), digit(code % 16)]);
+            }
+            _ => out.push(character),
+        }
+    }
+    out.push('"');
 }
 
 /// A record without the line end that its file left on it.
@@ -275,7 +293,7 @@ mod tests {
             (&[], "5\" disk,0,", "\"5\"\" disk\",0,"),
             (&[("csv.null-literal", "NULL")], "NULL,NULL,NULL", "NULL,NULL,NULL"),
             (&[("csv.field-delimiter", "\\t")], "a,b\t2\t", "a,b\t2\t"),
-            (&[("csv.field-delimiter", ";")], "a;\"2\";", "a;2;"),
+            (&[("csv.field-delimiter", ";")], "a\\\x01\x1f;\"2\";", "a\\\x01\x1f;2;"),
             (&[("csv.quote-character", "'")], "'a''b,',1,", "'a''b,',1,"),
         ];
         for (options, line, expected) in cases {

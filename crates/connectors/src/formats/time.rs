@@ -41,10 +41,10 @@ pub(crate) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
         .timestamp()
         .filter(|_| reader.is_at_end())
         .ok_or_else(|| format!("expected a timestamp such as 2026-01-31T12:30:00.123Z, found `{text}`"))?;
-    let (seconds, nanos) = (i128::from(seconds), i128::from(nanos));
-    let per_second = i128::from(per_second(unit));
-    let count = seconds * per_second + nanos * per_second / i128::from(NANOS_PER_SECOND);
-    i64::try_from(count).map_err(|_| format!("`{text}` is out of range"))
+    let per_second = per_second(unit);
+    let whole = seconds.checked_mul(per_second);
+    let count = whole.and_then(|whole| whole.checked_add(nanos / (NANOS_PER_SECOND / per_second)));
+    count.ok_or_else(|| format!("`{text}` is out of range"))
 }
 
 /// A number of `from` units since the epoch, as a count of `to`; fractions count as far as `to` goes.

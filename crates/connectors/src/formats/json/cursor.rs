@@ -1,13 +1,13 @@
 //! The tokens of one JSON text, read strictly (RFC 8259) and in place.
 //!
-//! Not a tree builder: a column asks for the kind of value it needs. The bytes must be valid UTF-8, which the decoder
-//! checks once a chunk.
+//! Not a tree builder: a column asks for the kind of value it needs.
 
 /// How deep objects and arrays may nest in values that no column asked for: a bound on hostile input.
 const DEPTH_MAX: usize = 128;
 
 /// A place in one JSON text.
 pub(in crate::formats) struct Cursor<'a> {
+    text: &'a str,
     bytes: &'a [u8],
     at: usize,
 }
@@ -25,21 +25,23 @@ pub(super) enum Scalar<'a> {
 
 /// Text between quotes: as it stands, or to be unescaped.
 enum Quoted<'a> {
-    Plain(&'a [u8]),
-    Escaped { head: &'a [u8] },
+    Plain(&'a str),
+    Escaped { head: &'a str },
 }
 
 impl<'a> Cursor<'a> {
-    pub(in crate::formats) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(in crate::formats) fn new(text: &'a str) -> Self {
+        Self { text, bytes: text.as_bytes(), at: 0 }
     }
 
     /// The next byte, not taken.
+    #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// Steps over white space and answers the next byte, not taken.
+    #[inline]
     pub(super) fn next_token(&mut self) -> Option<u8> {
         while let Some(byte) = self.peek() {
             if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
@@ -51,6 +53,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `byte` if it comes next.
+    #[inline]
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.next_token() == Some(byte);
         self.at += usize::from(found);
@@ -58,6 +61,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `text` if it stands exactly here.
+    #[inline]
     pub(super) fn take_exactly(&mut self, text: &[u8]) -> bool {
         let found = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text));
         if found {
@@ -67,11 +71,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `byte`, or says what stands there instead.
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8, place: &str) -> Result<(), String> {
-        if self.take(byte) { Ok(()) } else { Err(self.unexpected(&format!("`{}` {place}", char::from(byte)))) }
+        if self.take(byte) { Ok(()) } else { Err(self.missing(byte, place)) }
+    }
+
+    #[cold]
+    fn missing(&self, byte: u8, place: &str) -> String {
+        self.unexpected(&format!("`{}` {place}", char::from(byte)))
     }
 
     /// An error about what stands here.
+    #[cold]
     pub(super) fn unexpected(&self, expected: &str) -> String {
         match self.rest().chars().next() {
             Some(found) => format!("expected {expected}, found `{}` at byte {}", found.escape_debug(), self.at),
@@ -88,6 +99,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a text value, escapes resolved (in `scratch` where there are any).
+    #[inline]
     pub(super) fn text<'s>(&mut self, scratch: &'s mut String) -> Result<&'s str, String>
     where
         'a: 's,
@@ -96,10 +108,10 @@ impl<'a> Cursor<'a> {
             return Err(self.unexpected("a text in quotes"));
         }
         match self.quoted()? {
-            Quoted::Plain(plain) => Ok(as_text(plain)),
+            Quoted::Plain(plain) => Ok(plain),
             Quoted::Escaped { head } => {
                 scratch.clear();
-                scratch.push_str(as_text(head));
+                scratch.push_str(head);
                 self.unescape(scratch)?;
                 Ok(scratch)
             }
@@ -122,11 +134,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `null` if it comes next.
+    #[inline]
     pub(super) fn null(&mut self) -> bool {
         self.next_token() == Some(b'n') && self.take_exactly(b"null")
     }
 
     /// Takes a whole number that is written without fraction and exponent and has at most 18 digits: the common case.
+    #[inline]
     pub(super) fn short_integer(&mut self) -> Option<i64> {
         self.next_token();
         let start = self.at;
@@ -168,7 +182,7 @@ impl<'a> Cursor<'a> {
             }
             self.digits()?;
         }
-        Ok(as_text(&self.bytes[start..self.at]))
+        Ok(self.since(start))
     }
 
     /// Takes any value and answers its text as it stands.
@@ -201,7 +215,7 @@ impl<'a> Cursor<'a> {
             // A value has ended: close what closes, and go on after a comma.
             loop {
                 if depth == 0 {
-                    return Ok(as_text(&self.bytes[start..self.at]));
+                    return Ok(self.since(start));
                 }
                 let in_object = objects & 1 == 1;
                 if self.take(b',') {
@@ -231,10 +245,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Finds the end of a text whose opening quote has been taken.
+    #[inline]
     fn quoted(&mut self) -> Result<Quoted<'a>, String> {
         let start = self.at;
         self.at += plain_length(&self.bytes[start..]);
-        let plain = &self.bytes[start..self.at];
+        let plain = self.since(start);
         match self.peek() {
             Some(b'"') => {
                 self.at += 1;
@@ -255,10 +270,10 @@ impl<'a> Cursor<'a> {
             }
             match self.quoted()? {
                 Quoted::Plain(tail) => {
-                    out.push_str(as_text(tail));
+                    out.push_str(tail);
                     return Ok(());
                 }
-                Quoted::Escaped { head } => out.push_str(as_text(head)),
+                Quoted::Escaped { head } => out.push_str(head),
             }
         }
     }
@@ -305,16 +320,17 @@ impl<'a> Cursor<'a> {
     }
 
     fn rest(&self) -> &'a str {
-        as_text(self.bytes.get(self.at..).unwrap_or_default())
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// What was taken since `start`: tokens begin and end at ASCII bytes.
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
     }
 }
 
-/// The decoder has checked the record's UTF-8, and tokens begin and end at ASCII bytes.
-fn as_text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or("\u{fffd}")
-}
-
 /// How many bytes come before the first quote, backslash or control character; eight at a time.
+#[inline]
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -340,7 +356,7 @@ mod tests {
     use super::*;
 
     fn skips(text: &str) -> Result<(), String> {
-        let mut cursor = Cursor::new(text.as_bytes());
+        let mut cursor = Cursor::new(text);
         cursor.skip(&mut String::new())?;
         cursor.end()
     }

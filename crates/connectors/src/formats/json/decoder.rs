@@ -23,7 +23,7 @@ impl JsonDecoder {
         Ok(Self { schema: schema.clone(), root: Object::new(schema.fields(), settings)? })
     }
 
-    fn record(&mut self, record: &[u8], row: usize) -> Result<(), Fault> {
+    fn record(&mut self, record: &str, row: usize) -> Result<(), Fault> {
         let mut cursor = Cursor::new(record);
         self.root.read(&mut cursor, row)?;
         Ok(cursor.end()?)
@@ -32,16 +32,18 @@ impl JsonDecoder {
 
 impl Decoder for JsonDecoder {
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, FormatError> {
-        let valid = std::str::from_utf8(payload(chunk)).is_ok();
+        // Checked at once where all is well, else record by record.
+        let whole = std::str::from_utf8(payload(chunk)).ok();
+        let ends = chunk.data.value_offsets();
         let (mut rows, mut rejected, mut records) = (0, Vec::new(), None);
         for index in 0..chunk.len() {
-            let record = chunk.data.value(index);
-            // Where the whole chunk is valid, a record could still begin or end within a character; but then it does
-            // not begin with a brace or does not end with one, and is refused for that.
-            let result = if valid || std::str::from_utf8(record).is_ok() {
-                self.record(record, rows)
-            } else {
-                Err(Fault::from("the record is not valid UTF-8".to_owned()))
+            let record = match whole {
+                Some(whole) => whole.get(at(ends, index)..at(ends, index + 1)),
+                None => std::str::from_utf8(chunk.data.value(index)).ok(),
+            };
+            let result = match record {
+                Some(record) => self.record(record, rows),
+                None => Err(Fault::from("the record is not valid UTF-8".to_owned())),
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match result {
@@ -66,10 +68,14 @@ impl Decoder for JsonDecoder {
 
 /// The bytes of all records of a chunk, which lie side by side.
 fn payload(chunk: &Chunk) -> &[u8] {
-    let ends = chunk.data.value_offsets();
-    let (first, last) = (ends.first().copied().unwrap_or(0), ends.last().copied().unwrap_or(0));
-    let range = usize::try_from(first).unwrap_or(0)..usize::try_from(last).unwrap_or(0);
-    chunk.data.value_data().get(range).unwrap_or_default()
+    let (ends, bytes) = (chunk.data.value_offsets(), chunk.data.value_data());
+    let first = ends.first().map_or(0, |first| usize::try_from(*first).unwrap_or(0));
+    bytes.get(first..first + at(ends, chunk.len())).unwrap_or_default()
+}
+
+/// Where a record begins among those bytes.
+fn at(ends: &[i32], index: usize) -> usize {
+    usize::try_from(ends[index] - ends[0]).unwrap_or(0)
 }
 
 /// A fault as `error_stream` shows it.
