@@ -52,7 +52,8 @@ pub struct ShardProgress {
     pub watermark: EventTime,
     /// When the shard was last seen to move, on the clock's axis.
     moved_at: EventTime,
-    at_tip: bool,
+    /// Everything that arrived before this has been read; `None` while records are known to be waiting.
+    tip: Option<EventTime>,
 }
 
 /// The watermark of an input.
@@ -91,7 +92,7 @@ impl Watermarks {
             state: ShardState::Pending,
             watermark: inherited.unwrap_or(EventTime::MIN),
             moved_at: now,
-            at_tip: false,
+            tip: None,
         });
     }
 
@@ -101,7 +102,7 @@ impl Watermarks {
         let Some(progress) = self.shards.get_mut(shard) else { return };
         progress.watermark = progress.watermark.max(watermark);
         progress.moved_at = now;
-        progress.at_tip = false;
+        progress.tip = None;
         match progress.state {
             // A shard that returns counts again once it has caught up; until then its rows are taken if their windows
             // are still open.
@@ -111,10 +112,11 @@ impl Watermarks {
         }
     }
 
-    /// A shard's reader has seen everything that arrived.
-    pub fn at_tip(&mut self, shard: &ShardId) {
+    /// A shard's reader has seen everything that arrived before `as_of`. Silence counts up to there and no further: what
+    /// came since may be on its way.
+    pub fn at_tip(&mut self, shard: &ShardId, as_of: EventTime) {
         if let Some(progress) = self.shards.get_mut(shard) {
-            progress.at_tip = true;
+            progress.tip = Some(as_of);
         }
     }
 
@@ -135,7 +137,7 @@ impl Watermarks {
         if let Some(timeout) = self.idle_timeout {
             for progress in self.shards.values_mut() {
                 let waiting = matches!(progress.state, ShardState::Active | ShardState::Pending);
-                if waiting && progress.at_tip && now - progress.moved_at >= timeout {
+                if waiting && progress.tip.is_some_and(|tip| tip - progress.moved_at >= timeout) {
                     progress.state = ShardState::Idle;
                 }
             }
@@ -199,9 +201,10 @@ mod tests {
         watermarks.observe(&a, EventTime(50), EventTime(999));
         watermarks.observe(&b, EventTime(10), EventTime(0));
         assert_eq!(watermarks.advance(EventTime(1500)), EventTime(10), "b may be behind");
-        watermarks.at_tip(&b);
-        assert_eq!(watermarks.advance(EventTime(999)), EventTime(10));
-        assert_eq!(watermarks.advance(EventTime(1000)), EventTime(50));
+        watermarks.at_tip(&b, EventTime(999));
+        assert_eq!(watermarks.advance(EventTime(5000)), EventTime(10), "what came since may be on its way");
+        watermarks.at_tip(&b, EventTime(1000));
+        assert_eq!(watermarks.advance(EventTime(5000)), EventTime(50));
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
         let (mut watermarks, a, b) = two_shards(IdlePolicy::Close);
         watermarks.observe(&a, EventTime(50), EventTime(900));
         watermarks.observe(&b, EventTime(10), EventTime(0));
-        watermarks.at_tip(&b);
+        watermarks.at_tip(&b, EventTime(1000));
         assert_eq!(watermarks.advance(EventTime(1000)), EventTime(50));
         watermarks.observe(&b, EventTime(20), EventTime(1001));
         watermarks.observe(&a, EventTime(60), EventTime(1001));
@@ -227,8 +230,8 @@ mod tests {
             watermarks.observe(&a, EventTime(50), EventTime(0));
             watermarks.observe(&b, EventTime(10), EventTime(0));
             assert_eq!(watermarks.advance(EventTime(0)), EventTime(10));
-            watermarks.at_tip(&a);
-            watermarks.at_tip(&b);
+            watermarks.at_tip(&a, EventTime(5000));
+            watermarks.at_tip(&b, EventTime(5000));
             assert_eq!(watermarks.advance(EventTime(5000)), EventTime(expected), "{policy:?}");
         }
     }

@@ -220,9 +220,9 @@ impl Closer {
                 input.watermarks.observe(&shard, watermark, now);
                 self.state.dirty |= rows > 0;
             }
-            ProgressKind::Tip => {
+            ProgressKind::Tip { as_of } => {
                 seen.1 = 0;
-                input.watermarks.at_tip(&shard);
+                input.watermarks.at_tip(&shard, as_of);
             }
             ProgressKind::Behind { lag_ms } => seen.1 = lag_ms,
             ProgressKind::Closed => input.watermarks.close(&shard),

@@ -84,7 +84,9 @@ pub(crate) enum ProgressKind {
         arrival: EventTime,
         rows: usize,
     },
-    Tip,
+    Tip {
+        as_of: EventTime,
+    },
     Behind {
         lag_ms: u64,
     },

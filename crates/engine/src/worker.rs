@@ -170,7 +170,9 @@ impl Worker {
             SourceEvent::ShardOpened { shard, parents } => {
                 self.tell_readers(lane_id, progress(&shard, ProgressKind::Opened { parents }));
             }
-            SourceEvent::Tip { shard, .. } => self.tell_readers(lane_id, progress(&shard, ProgressKind::Tip)),
+            SourceEvent::Tip { shard, as_of } => {
+                self.tell_readers(lane_id, progress(&shard, ProgressKind::Tip { as_of }));
+            }
             SourceEvent::Behind { shard, lag_ms } => {
                 self.tell_readers(lane_id, progress(&shard, ProgressKind::Behind { lag_ms }));
             }
@@ -216,10 +218,11 @@ impl Worker {
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
             query.feed(lane_id, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
-            query.hand_over_updates();
             let progress =
                 Progress { source: Arc::clone(&lane.source), shard: chunk.shard.clone(), kind: moved.clone() };
+            // First the time, then what happened then: a time-to-live counts from it.
             query.tell(ToCloser::Progress(progress));
+            query.hand_over_updates();
         }
     }
 

@@ -152,7 +152,7 @@ impl From<DataFusionError> for SqlError {
         let message = ["Error during planning: ", "Schema error: ", "SQL error: ", "This feature is not implemented: "]
             .into_iter()
             .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-        Self { code: None, message: message.trim_end().to_owned(), at, hint }
+        Self { code: None, message: message.trim_end().replace('\n', " "), at, hint }
     }
 }
 

@@ -219,7 +219,8 @@ impl Cutter<'_> {
         let column = Expr::Column(Column::from((qualifier, field)));
         let time = if *field.data_type() == millis { column } else { cast(column, millis.clone()) };
         let interval = |length: Duration| lit(ScalarValue::new_interval_mdn(0, 0, length.0 * 1_000_000));
-        let origin = lit(ScalarValue::TimestampMillisecond(Some(offset.0), zone));
+        // date_bin takes its origin in nanoseconds, whatever the unit of the time.
+        let origin = lit(ScalarValue::TimestampNanosecond(Some(offset.0 * 1_000_000), zone));
         let date_bin = self
             .session
             .state()

@@ -1,0 +1,8 @@
+//! Tests of Millstream as a whole, in one binary.
+
+mod architecture;
+mod batch_equals_stream;
+mod harness;
+mod queries;
+mod refused;
+mod sql;

@@ -1,0 +1,166 @@
+//! What cannot run is refused with its code, its place and a remedy; and every code has a query that gets it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use millstream_connectors::{Context, Registry, Replay, ReplayPlan};
+use millstream_engine::{Engine, Settings};
+
+const TABLES: &str = "
+CREATE TABLE events (
+  k STRING, v DOUBLE, n BIGINT, tags ARRAY<STRING>, ts TIMESTAMP(3),
+  WATERMARK FOR ts AS ts - INTERVAL '5' SECOND
+) WITH ('connector' = 'stream', 'format' = 'json');
+CREATE TABLE untimed (k STRING, ts TIMESTAMP(3)) WITH ('connector' = 'stream', 'format' = 'json');
+CREATE TABLE archive (k STRING, c BIGINT) WITH ('connector' = 'blackhole');
+CREATE MATERIALIZED VIEW per_key AS SELECT k, count(*) AS c FROM events GROUP BY k;
+CREATE VIEW minutes AS SELECT window_start, window_end, k, count(*) AS c
+FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, k;
+CREATE VIEW hours AS SELECT window_start, window_end, k, count(*) AS c
+FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY window_start, window_end, k;
+";
+
+/// A statement; the code and the place of its error, or a word of it; a word of the hint.
+const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
+    ("SELECT k, count(*) FROM events GROUP BY k", "E01", (1, 41), "TUMBLE"),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT max(c) FROM minutes\nGROUP BY k", "E01", (3, 10), "window_start"),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT DISTINCT k FROM events", "E02", (2, 17), "TUMBLE"),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) FROM\nTABLE(TUMBLE(TABLE cast_events, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start",
+        "E03",
+        (2, 7),
+        "bare column",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS c\nFROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nGROUP BY k",
+        "E04",
+        (3, 10),
+        "window_end",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM events a JOIN untimed b ON a.k = b.k",
+        "E05",
+        (2, 31),
+        "window_end",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM minutes a JOIN hours b ON a.window_end = b.window_end",
+        "E06",
+        (2, 32),
+        "same window",
+    ),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT k FROM events ORDER BY v", "E07", (2, 31), "window"),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT k FROM events LIMIT 3", "E07", (2, 28), "window"),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT max(c) FROM per_key\nGROUP BY k", "E08", (3, 10), "stream"),
+    ("INSERT INTO archive\nSELECT k, count(*) FROM events\nGROUP BY k", "E09", (3, 10), "MATERIALIZED VIEW"),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nWHERE ts > now() - INTERVAL '1' HOUR GROUP BY window_end",
+        "E10",
+        (3, 12),
+        "event's own time",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(TUMBLE(TABLE untimed, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_end",
+        "E11",
+        (2, 12),
+        "WATERMARK FOR",
+    ),
+    ("CREATE MATERIALIZED VIEW m AS\nSELECT ts, count(*) AS c FROM untimed\nGROUP BY ts", "E12", (3, 10), "ttl"),
+    // Errors without a code: what was meant is not known, or not there.
+    ("SELEC 1", "cannot start with SELEC", (1, 1), "statements start with"),
+    ("CREATE MATERIALIZED VIEW m AS SELECT nope FROM events", "nope", (1, 38), ""),
+    ("SELECT * FROM evnts", "`evnts` does not exist", (1, 1), "events"),
+    ("CREATE TABLE t (a STRING) WITH ('connector' = 'kinesys')", "kinesys", (1, 33), ""),
+    (
+        "CREATE TABLE t (a STRING)\nWITH ('connector' = 'stream', 'format' = 'json', 'shads' = '2')",
+        "'shads': is unknown here; the nearest known option is 'shards'",
+        (2, 50),
+        "",
+    ),
+    ("CREATE TABLE t (a STRIN)", "unknown type STRIN", (1, 19), "known types"),
+    (
+        "CREATE TABLE t (a STRING, a INT) WITH ('connector' = 'stream', 'format' = 'json')",
+        "declared twice",
+        (1, 27),
+        "",
+    ),
+    (
+        "CREATE TABLE events (a STRING) WITH ('connector' = 'stream', 'format' = 'json')",
+        "exists already",
+        (1, 14),
+        "DROP",
+    ),
+    ("DROP TABLE events", "read by", (1, 12), "drop those first"),
+    ("INSERT INTO archive SELECT k FROM events", "has 1 columns, `archive` takes 2", (1, 13), "k, c"),
+    ("INSERT INTO per_key SELECT k, n FROM events", "cannot be written", (1, 13), ""),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(HOP(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)) GROUP BY window_end",
+        "HOP windows are not available yet",
+        (2, 12),
+        "TUMBLE",
+    ),
+    ("SELECT * FROM events FOR SYSTEM_TIME AS OF ts", "FOR SYSTEM_TIME", (1, 15), ""),
+    (
+        "CREATE TABLE t (a STRING, WATERMARK FOR b AS b) WITH ('connector' = 'stream', 'format' = 'json')",
+        "no such column",
+        (1, 41),
+        "",
+    ),
+    (
+        "CREATE TABLE t (a STRING, WATERMARK FOR a AS a) WITH ('connector' = 'stream', 'format' = 'json')",
+        "not TIMESTAMP",
+        (1, 41),
+        "TIMESTAMP(3)",
+    ),
+    ("SELECT * FROM events WHERE k = (SELECT max(k) FROM untimed)", "subqueries", (1, 1), "join"),
+];
+
+fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
+    let replay = Arc::new(Replay::parse(&"".into(), ReplayPlan::default()).unwrap());
+    let clock = replay.clock();
+    let printer = Arc::new(Mutex::new(std::io::sink()));
+    let context = Context { replay: Some(replay), printer, ..Context::new(clock.clone()) };
+    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true };
+    Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime.handle().clone()).unwrap()
+}
+
+#[test]
+fn what_cannot_run_is_refused_with_code_place_and_remedy() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = engine(&runtime);
+    let tables = format!(
+        "{TABLES}; CREATE VIEW cast_events AS SELECT k, CAST(ts AS TIMESTAMP) + INTERVAL '0' SECOND AS ts FROM events;"
+    );
+    let defined = engine.execute(&[millstream_engine::Script { text: tables, durable: false }]);
+    assert!(defined.is_ok(), "{:?}", defined.err().map(|failed| failed.error.to_string()));
+    let mut codes = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for (sql, message, place, hint) in REFUSED {
+        let report = engine.check(sql);
+        let Some(error) = report.errors.first() else {
+            wrong.push(format!("accepted: {sql}"));
+            continue;
+        };
+        codes.extend(error.code.map(|code| format!("{code:?}")));
+        let code_or_message = error.code.map_or(error.message.clone(), |code| format!("{code:?}"));
+        let at = error.at.map_or((0, 0), |at| (at.line, at.column));
+        let given = error.hint.clone().unwrap_or_default();
+        if !code_or_message.contains(message) || at != *place || !given.contains(hint) {
+            wrong.push(format!("{sql}\n  expected {message} at {place:?}, hint {hint}\n  found    {error:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    let all: BTreeSet<String> = (1..=12).map(|number| format!("E{number:02}")).collect();
+    assert_eq!(codes, all, "every code has a query that gets it");
+}
+
+#[test]
+fn a_script_takes_effect_whole_or_not_at_all() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = engine(&runtime);
+    let script = "CREATE TABLE a (k STRING) WITH ('connector' = 'stream', 'format' = 'json'); CREATE VIEW b AS SELECT k FROM a; SELECT nope FROM b";
+    let failed = engine.execute(&[millstream_engine::Script { text: script.to_owned(), durable: true }]).unwrap_err();
+    assert!(failed.error.message.contains("nope"), "{}", failed.error);
+    assert!(engine.catalog().get("a").is_none());
+    assert!(engine.definitions().is_empty());
+}
