@@ -107,6 +107,18 @@ impl Inner {
         }
     }
 
+    /// A lane has caught up: its queries belong to the main lane, and its reader ends.
+    pub(crate) fn promote(&self, lane: LaneId) {
+        let mut state = self.lock();
+        let Some(merged) = state.lanes.remove(&lane) else { return };
+        merged.stop.send_replace(true);
+        let Some(merge) = merged.merge else { return };
+        if let Some(main) = state.lanes.get_mut(&merge.into) {
+            main.readers.extend(merged.readers);
+        }
+        self.tell_workers(|| ToWorker::Promote { lane, into: merge.into });
+    }
+
     pub(crate) fn drop_query(&self, state: &mut Running, name: &str) {
         let Some(query) = state.queries.remove(name) else { return };
         self.leave_lanes(state, query.id, false);

@@ -4,7 +4,7 @@
 //! and only then is anything started. Queries that are defined together share one reader per source.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -20,6 +20,7 @@ use crate::errors::{ERROR_STREAM, error_stream_schema};
 use crate::faults::FaultLog;
 use crate::lane::Pinning;
 use crate::live_table::{Holds, LiveTable};
+use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
 use crate::output::Captured;
 use crate::source::SourceSpec;
@@ -182,6 +183,8 @@ pub(crate) struct Inner {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) errors: Arc<LiveTable>,
     pub(crate) next_id: AtomicU64,
+    /// Lanes that have caught up with their main one.
+    pub(crate) merged: mpsc::UnboundedSender<LaneId>,
     /// Held by the tasks of sinks: all are done when only this one is left.
     pub(crate) sinks: Arc<()>,
     state: Mutex<Running>,
@@ -207,6 +210,11 @@ pub(crate) struct Source {
 
 /// One reader, and the queries it feeds.
 pub(crate) struct Lane {
+    pub(crate) source: String,
+    /// How many shards it has opened.
+    pub(crate) opened: Arc<AtomicUsize>,
+    /// The lane it catches up with.
+    pub(crate) merge: Option<Arc<Merge>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) readers: HashSet<QueryId>,
 }
@@ -267,6 +275,7 @@ impl Engine {
         let errors = LiveTable::new(ERROR_STREAM, error_stream_schema(), Vec::new(), Holds::Appended, kept)?;
         let errors = Arc::new(errors);
         let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
+        let (merged_sender, mut merged) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
         for number in 0..settings.workers.max(1) {
             let (sender, inbox) = crossbeam_channel::unbounded();
@@ -289,10 +298,19 @@ impl Engine {
             budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             errors,
             next_id: AtomicU64::new(1),
+            merged: merged_sender,
             sinks: Arc::new(()),
             state: Mutex::new(state),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let engine = Arc::downgrade(&inner);
+        threads::task(&inner.runtime, async move {
+            while let Some(lane) = merged.recv().await {
+                let Some(engine) = engine.upgrade() else { return };
+                engine.promote(lane);
+            }
+        });
+        Ok(Self { inner })
     }
 
     /// Takes scripts into effect, all or none. Waits for lookups: call it where waiting is allowed, not in a task.

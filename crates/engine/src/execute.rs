@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use arrow::datatypes::FieldRef;
-use millstream_core::{Duration, Offsets, Watermarks};
+use millstream_core::{Boundedness, Duration, Offsets, Watermarks};
 use millstream_sql::{
     Catalog, ContinuousQuery, Effect, GroupKey, Leaf, Lookup, Pipeline, QueryAction, SqlError, Stage, Statement, Table,
     Target, apply, explain, parse,
@@ -21,6 +22,7 @@ use crate::hot::{CompiledHot, CompiledLeaf};
 use crate::lane::{LaneOutput, read};
 use crate::live_table::{Holds, LiveTable};
 use crate::lookup::{Contents, look_up, scanned};
+use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, ToWorker};
 use crate::output::{Output, SINK_QUEUE, drive_sink};
 use crate::pane::PaneLayout;
@@ -322,15 +324,19 @@ impl Inner {
             state.catalog.tables().map(|table| (table.decl.name.clone(), Arc::clone(table))).collect();
         for (source, lane) in &lanes {
             let table = tables.get(source).ok_or_else(|| SqlError::new(format!("`{source}` was dropped meanwhile")))?;
-            self.open_lane(state, *lane, table, started)?;
+            let resume = resume_point(state, source, started);
+            self.open_lane(state, *lane, table, started, resume)?;
         }
         for name in started {
             let Some(query) = state.queries.get(name) else { continue };
-            let parts = query.parts.iter().filter_map(|(source, part)| Some((*lanes.get(source)?, Arc::clone(part))));
+            let mut read: Vec<LaneId> =
+                query.parts.iter().filter_map(|(source, _)| lanes.get(source).copied()).collect();
+            read.dedup();
             let attachment = Attachment {
                 query: query.id,
                 name: name.as_str().into(),
-                parts: parts.collect(),
+                lanes: read,
+                parts: query.parts.iter().map(|(_, part)| Arc::clone(part)).collect(),
                 closer: query.closer.clone(),
                 stats: Arc::clone(&query.stats),
             };
@@ -349,6 +355,7 @@ impl Inner {
         lane: LaneId,
         table: &Arc<Table>,
         started: &[String],
+        resume: Offsets,
     ) -> Result<(), SqlError> {
         let name = &table.decl.name;
         if !state.sources.contains_key(name) {
@@ -357,17 +364,36 @@ impl Inner {
             state.sources.insert(name.clone(), Arc::new(source));
         }
         let source = &state.sources[name];
+        // A bounded input is read anew for each; a stream's later readers join the first.
+        let is_stream = table.roles.source == Some(Boundedness::Unbounded);
+        let main = state.lanes.iter().find(|(_, open)| open.source == *name && open.merge.is_none() && is_stream);
+        let merge =
+            main.map(|(main, open)| Arc::new(Merge::new(lane, *main, Arc::clone(&open.opened), self.merged.clone())));
+        let opened = Arc::<AtomicUsize>::default();
         for worker in &self.workers {
             let decoder = self.connectors.decoder(&table.decl).map_err(|error| SqlError::new(error.to_string()))?;
             let decoder = Box::new(SourceDecoder::new(Arc::clone(&source.spec), decoder));
-            let _ = worker.send(ToWorker::OpenLane { lane, decoder, stats: Arc::clone(&source.stats) });
+            let message = ToWorker::OpenLane {
+                lane,
+                decoder,
+                stats: Arc::clone(&source.stats),
+                resume: resume.clone(),
+                opened: Arc::clone(&opened),
+                merge: merge.clone(),
+            };
+            // A worker that is gone means that the engine is stopping.
+            let _ = worker.send(message);
         }
         let readers: HashSet<QueryId> = (state.queries.iter())
             .filter(|(query, state)| started.contains(query) && state.parts.iter().any(|(source, _)| source == name))
             .map(|(_, state)| state.id)
             .collect();
         let (stop, _) = watch::channel(false);
-        state.lanes.insert(lane, Lane { stop, readers });
+        if let Some(main) = merge.as_ref().and_then(|merge| state.lanes.get_mut(&merge.into)) {
+            // The main lane must go on while they catch up with it.
+            main.readers.extend(&readers);
+        }
+        state.lanes.insert(lane, Lane { source: name.clone(), opened, merge, stop, readers });
         Ok(())
     }
 
@@ -386,6 +412,7 @@ impl Inner {
             budget: Arc::clone(&self.budget),
             budget_bytes: self.settings.queue_bytes,
             pinning: Arc::clone(&shared.pinning),
+            merge: open.merge.clone(),
             stopped: open.stop.subscribe(),
         };
         let source = self.connectors.source(&table.decl).map_err(|error| SqlError::new(error.to_string()))?;

@@ -10,6 +10,7 @@ use crossbeam_channel::Sender;
 use millstream_core::{BoxFuture, Offsets, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::merge::Merge;
 use crate::message::{LaneId, ToWorker, Unsettled};
 
 /// An event costs at least this much of the queue, so that empty ones are bounded too.
@@ -24,6 +25,8 @@ pub(crate) struct LaneOutput {
     pub(crate) budget_bytes: usize,
     /// Which worker has which shard: shared by all lanes of a source.
     pub(crate) pinning: Arc<Pinning>,
+    /// Set while the lane catches up with another.
+    pub(crate) merge: Option<Arc<Merge>>,
     /// Turns true when the lane is to stop.
     pub(crate) stopped: watch::Receiver<bool>,
 }
@@ -55,6 +58,9 @@ impl SourceOutput for LaneOutput {
         Box::pin(async move {
             if *self.stopped.borrow() {
                 return Err(Stopped);
+            }
+            if let (SourceEvent::ShardOpened { .. }, Some(merge)) = (&event, &self.merge) {
+                merge.shard_opened();
             }
             let bytes = match &event {
                 SourceEvent::Chunk(chunk) => chunk.payload_bytes().max(EVENT_BYTES),

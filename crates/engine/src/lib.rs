@@ -22,6 +22,7 @@ mod hot;
 mod lane;
 mod live_table;
 mod lookup;
+mod merge;
 mod message;
 mod output;
 mod pane;

@@ -1,11 +1,13 @@
 //! What readers, workers and closers say to each other. There is no other way between them.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::merge::Merge;
 use crate::pane::Delta;
 use crate::source::SourceDecoder;
 use crate::stats::SourceStats;
@@ -24,8 +26,15 @@ pub(crate) type Unsettled = mpsc::Sender<()>;
 
 /// To a worker, in order.
 pub(crate) enum ToWorker {
-    /// A source is going to be read.
-    OpenLane { lane: LaneId, decoder: Box<SourceDecoder>, stats: Arc<SourceStats> },
+    /// A source is going to be read, from `resume` on where that has a shard. With `merge` it catches up with another.
+    OpenLane {
+        lane: LaneId,
+        decoder: Box<SourceDecoder>,
+        stats: Arc<SourceStats>,
+        resume: Offsets,
+        opened: Arc<AtomicUsize>,
+        merge: Option<Arc<Merge>>,
+    },
     /// Something a reader saw. The permit is the place it takes in the queue.
     Event { lane: LaneId, event: SourceEvent, permit: Option<OwnedSemaphorePermit> },
     /// A query reads lanes that are open.
@@ -38,6 +47,8 @@ pub(crate) enum ToWorker {
     Settle { lane: LaneId, token: Unsettled },
     /// The lane's input has ended.
     Ended { lane: LaneId },
+    /// The queries of a lane that has caught up now read the other one.
+    Promote { lane: LaneId, into: LaneId },
     /// Nobody reads the lane any more.
     CloseLane { lane: LaneId },
     /// The service stops.

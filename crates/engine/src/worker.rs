@@ -3,8 +3,9 @@
 //! It owns its panes and shares them with nobody: it hands deltas over when a closer asks. It never waits for a timer; it
 //! takes what is in its inbox, does it, and takes the next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use crossbeam_channel::{Receiver, Sender};
@@ -14,6 +15,7 @@ use millstream_core::{Chunk, Duration, EventTime, FormatError, Offsets, ShardId,
 use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::hot::{CompiledHot, CompiledLeaf, HotRows, isolate};
+use crate::merge::{Merge, cut_after};
 use crate::message::{LaneId, Progress, ProgressKind, QueryId, ToCloser, ToWorker};
 use crate::pane::{Arguments, PaneLayout, PaneTable, take_rows};
 use crate::source::{SourceDecoder, SourceRows};
@@ -24,8 +26,9 @@ use crate::stats::{QueryStats, SourceStats};
 pub(crate) struct Attachment {
     pub(crate) query: QueryId,
     pub(crate) name: Arc<str>,
-    /// The lanes it reads and what it does with their rows.
-    pub(crate) parts: Vec<(LaneId, Arc<Part>)>,
+    /// The lanes it reads, and what it does with the rows of their sources.
+    pub(crate) lanes: Vec<LaneId>,
+    pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) closer: Sender<ToCloser>,
     pub(crate) stats: Arc<QueryStats>,
 }
@@ -50,7 +53,14 @@ struct Lane {
     stats: Arc<SourceStats>,
     offsets: Offsets,
     watermarks: HashMap<ShardId, EventTime>,
+    /// Queries that read all of it.
     queries: Vec<QueryId>,
+    /// Queries of lanes that have caught up in a shard, and read it here from then on.
+    joined: HashMap<ShardId, Vec<QueryId>>,
+    opened: Arc<AtomicUsize>,
+    merge: Option<Arc<Merge>>,
+    /// Shards that were handed to the lane it merges into.
+    handed_over: HashSet<ShardId>,
     failed: bool,
 }
 
@@ -79,14 +89,18 @@ impl Worker {
     pub(crate) fn run(mut self) {
         while let Ok(message) = self.inbox.recv() {
             match message {
-                ToWorker::OpenLane { lane, decoder, stats } => {
+                ToWorker::OpenLane { lane, decoder, stats, resume, opened, merge } => {
                     let fresh = Lane {
                         source: decoder.spec().table.decl.name.as_str().into(),
                         decoder: *decoder,
                         stats,
-                        offsets: Offsets::default(),
+                        offsets: resume,
                         watermarks: HashMap::new(),
                         queries: Vec::new(),
+                        joined: HashMap::new(),
+                        opened,
+                        merge,
+                        handed_over: HashSet::new(),
                         failed: false,
                     };
                     self.lanes.insert(lane, fresh);
@@ -105,12 +119,13 @@ impl Worker {
                 }
                 ToWorker::Snap { query, close, all } => self.snap(query, close, all),
                 ToWorker::Settle { lane, token } => {
-                    self.tell_readers(lane, |_| ToCloser::Settle(token.clone()));
+                    self.tell_readers(lane, None, || ToCloser::Settle(token.clone()));
                 }
                 ToWorker::Ended { lane } => {
                     let source = self.source_of(lane);
-                    self.tell_readers(lane, |_| ToCloser::Ended { source: Arc::clone(&source) });
+                    self.tell_readers(lane, None, || ToCloser::Ended { source: Arc::clone(&source) });
                 }
+                ToWorker::Promote { lane, into } => self.promote(lane, into),
                 ToWorker::CloseLane { lane } => {
                     self.lanes.remove(&lane);
                 }
@@ -121,7 +136,7 @@ impl Worker {
 
     fn attach(&mut self, attachment: Attachment) {
         let id = attachment.query;
-        for (lane, _) in &attachment.parts {
+        for lane in &attachment.lanes {
             if let Some(lane) = self.lanes.get_mut(lane)
                 && !lane.queries.contains(&id)
             {
@@ -139,9 +154,12 @@ impl Worker {
 
     fn detach(&mut self, query: QueryId, keep_state: bool) -> Vec<(String, Offsets)> {
         let mut read = Vec::new();
-        for lane in self.lanes.values_mut().filter(|lane| lane.queries.contains(&query)) {
+        for lane in self.lanes.values_mut() {
+            let offsets = lane.offsets.iter().filter(|(shard, _)| lane.readers(shard).any(|reader| reader == query));
+            let offsets: Offsets = offsets.map(|(shard, offset)| (shard.clone(), offset.clone())).collect();
+            read.push((lane.source.to_string(), offsets));
             lane.queries.retain(|reader| *reader != query);
-            read.push((lane.decoder.spec().table.decl.name.clone(), lane.offsets.clone()));
+            lane.joined.values_mut().for_each(|joined| joined.retain(|reader| *reader != query));
         }
         if !keep_state {
             self.queries.remove(&query);
@@ -149,10 +167,104 @@ impl Worker {
         read
     }
 
-    fn tell_readers(&self, lane: LaneId, message: impl Fn(QueryId) -> ToCloser) {
+    /// Tells the queries that read a lane, or only those that read one shard of it.
+    fn tell_readers(&self, lane: LaneId, shard: Option<&ShardId>, message: impl Fn() -> ToCloser) {
         let Some(lane) = self.lanes.get(&lane) else { return };
-        for query in lane.queries.iter().filter_map(|query| self.queries.get(query).map(|state| (query, state))) {
-            query.1.tell(message(*query.0));
+        let readers: Vec<QueryId> = match shard {
+            Some(shard) => lane.readers(shard).collect(),
+            None => lane.queries.clone(),
+        };
+        for query in readers.iter().filter_map(|query| self.queries.get(query)) {
+            query.tell(message());
+        }
+    }
+
+    fn promote(&mut self, lane: LaneId, into: LaneId) {
+        let Some(merged) = self.lanes.remove(&lane) else { return };
+        let Some(main) = self.lanes.get_mut(&into) else { return };
+        for query in merged.queries {
+            main.joined.values_mut().for_each(|joined| joined.retain(|reader| *reader != query));
+            if !main.queries.contains(&query) {
+                main.queries.push(query);
+            }
+        }
+    }
+
+    /// Hands a shard of a catching-up lane to the main one, if both have read up to the same record of it.
+    fn try_hand_over(&mut self, lane: LaneId, shard: &ShardId) {
+        for (from, into) in self.merging_pairs(lane) {
+            let (Some(behind), Some(main)) = (self.lanes.get(&from), self.lanes.get(&into)) else { continue };
+            if behind.handed_over.contains(shard) || behind.offsets.get(shard) != main.offsets.get(shard) {
+                continue;
+            }
+            let queries = behind.queries.clone();
+            if let Some(main) = self.lanes.get_mut(&into) {
+                main.joined.entry(shard.clone()).or_default().extend(queries);
+            }
+            if let Some(behind) = self.lanes.get_mut(&from) {
+                behind.handed_over.insert(shard.clone());
+                behind.merge.iter().for_each(|merge| merge.shard_done());
+            }
+        }
+    }
+
+    /// The merges a lane is part of, as (lane that catches up, main lane).
+    fn merging_pairs(&self, lane: LaneId) -> Vec<(LaneId, LaneId)> {
+        let pair = |(id, open): (&LaneId, &Lane)| open.merge.as_ref().map(|merge| (*id, merge.into));
+        self.lanes.iter().filter_map(pair).filter(|(from, into)| *from == lane || *into == lane).collect()
+    }
+
+    /// Takes a chunk, cut where another lane of the source stands, so that they can meet there.
+    fn take_chunk(&mut self, lane_id: LaneId, chunk: Chunk) {
+        for (from, into) in self.merging_pairs(lane_id) {
+            let other = if from == lane_id { into } else { from };
+            let Some(other) = self.lanes.get(&other).filter(|other| !other.handed_over.contains(&chunk.shard)) else {
+                continue;
+            };
+            if let Some((head, tail)) = other.offsets.get(&chunk.shard).and_then(|at| cut_after(&chunk, at)) {
+                self.take_chunk(lane_id, head);
+                return self.take_chunk(lane_id, tail);
+            }
+        }
+        let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
+        if lane.failed || lane.handed_over.contains(&chunk.shard) {
+            return;
+        }
+        match lane.decode(&chunk) {
+            Ok(rows) => self.process(lane_id, &chunk, rows),
+            Err(reason) => {
+                // A gap, an overlap or a broken decoder: no row after this could be trusted.
+                lane.failed = true;
+                self.tell_readers(lane_id, Some(&chunk.shard), || ToCloser::Failed(reason.clone()));
+            }
+        }
+        self.try_hand_over(lane_id, &chunk.shard);
+    }
+
+    fn open_shard(&mut self, lane_id: LaneId, shard: &ShardId) {
+        if let Some(lane) = self.lanes.get(&lane_id) {
+            lane.opened.fetch_add(1, Ordering::Release);
+        }
+        // Queries whose own lane has done its work see new shards of the main one from their start.
+        let joining: Vec<QueryId> = (self.merging_pairs(lane_id).into_iter())
+            .filter(|(_, into)| *into == lane_id)
+            .filter_map(|(from, _)| self.lanes.get(&from))
+            .filter(|behind| behind.merge.as_ref().is_some_and(|merge| merge.is_complete()))
+            .flat_map(|behind| behind.queries.clone())
+            .collect();
+        if let Some(lane) = self.lanes.get_mut(&lane_id)
+            && !joining.is_empty()
+        {
+            lane.joined.entry(shard.clone()).or_default().extend(joining);
+        }
+    }
+
+    fn close_shard(&mut self, lane_id: LaneId, shard: &ShardId) {
+        let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
+        if let Some(merge) = &lane.merge
+            && lane.handed_over.insert(shard.clone())
+        {
+            merge.shard_done();
         }
     }
 
@@ -162,34 +274,25 @@ impl Worker {
 
     fn take(&mut self, lane_id: LaneId, event: SourceEvent) {
         let source = self.source_of(lane_id);
-        let progress = |shard: &ShardId, kind: ProgressKind| {
+        let tell = |worker: &Self, shard: &ShardId, kind: ProgressKind| {
             let progress = Progress { source: Arc::clone(&source), shard: shard.clone(), kind };
-            move |_| ToCloser::Progress(progress.clone())
+            worker.tell_readers(lane_id, Some(shard), || ToCloser::Progress(progress.clone()));
         };
         match event {
+            SourceEvent::Chunk(chunk) => self.take_chunk(lane_id, *chunk),
             SourceEvent::ShardOpened { shard, parents } => {
-                self.tell_readers(lane_id, progress(&shard, ProgressKind::Opened { parents }));
+                self.open_shard(lane_id, &shard);
+                tell(self, &shard, ProgressKind::Opened { parents });
             }
             SourceEvent::Tip { shard, as_of } => {
-                self.tell_readers(lane_id, progress(&shard, ProgressKind::Tip { as_of }));
+                // A shard without records can be handed over when both lanes know that.
+                self.try_hand_over(lane_id, &shard);
+                tell(self, &shard, ProgressKind::Tip { as_of });
             }
-            SourceEvent::Behind { shard, lag_ms } => {
-                self.tell_readers(lane_id, progress(&shard, ProgressKind::Behind { lag_ms }));
-            }
-            SourceEvent::ShardClosed { shard } => self.tell_readers(lane_id, progress(&shard, ProgressKind::Closed)),
-            SourceEvent::Chunk(chunk) => {
-                let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
-                if lane.failed {
-                    return;
-                }
-                match lane.decode(&chunk) {
-                    Ok(rows) => self.process(lane_id, &chunk, rows),
-                    Err(reason) => {
-                        // A gap, an overlap or a broken decoder: no row after this could be trusted.
-                        lane.failed = true;
-                        self.tell_readers(lane_id, |_| ToCloser::Failed(reason.clone()));
-                    }
-                }
+            SourceEvent::Behind { shard, lag_ms } => tell(self, &shard, ProgressKind::Behind { lag_ms }),
+            SourceEvent::ShardClosed { shard } => {
+                tell(self, &shard, ProgressKind::Closed);
+                self.close_shard(lane_id, &shard);
             }
         }
     }
@@ -211,13 +314,13 @@ impl Worker {
             arrival: chunk.last_arrival().unwrap_or(EventTime::MIN),
             rows: source.rows.num_rows(),
         };
-        for id in lane.queries.clone() {
+        for id in lane.readers(&chunk.shard).collect::<Vec<_>>() {
             let Some(query) = self.queries.get_mut(&id) else { continue };
             // Each aggregate of a query counts its own rows, so that they add up.
-            let parts = query.attachment.parts.iter().filter(|(reads, _)| *reads == lane_id).count() as u64;
+            let parts = query.attachment.parts.iter().filter(|part| *part.source == *lane.source).count() as u64;
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
-            query.feed(lane_id, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
+            query.feed(&lane.source, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
             let progress =
                 Progress { source: Arc::clone(&lane.source), shard: chunk.shard.clone(), kind: moved.clone() };
             // First the time, then what happened then: a time-to-live counts from it.
@@ -241,6 +344,12 @@ impl Worker {
 }
 
 impl Lane {
+    /// The queries that read a shard here.
+    fn readers(&self, shard: &ShardId) -> impl Iterator<Item = QueryId> {
+        let own = if self.handed_over.contains(shard) { &[] } else { self.queries.as_slice() };
+        own.iter().chain(self.joined.get(shard).into_iter().flatten()).copied()
+    }
+
     fn decode(&mut self, chunk: &Chunk) -> std::result::Result<SourceRows, String> {
         self.offsets.advance(&chunk.shard, chunk.from.as_ref(), &chunk.to).map_err(|error| error.to_string())?;
         let watermark = self.watermarks.get(&chunk.shard).copied().unwrap_or(EventTime::MIN);
@@ -254,10 +363,10 @@ impl Query {
         let _ = self.attachment.closer.send(message);
     }
 
-    fn feed(&mut self, lane: LaneId, shard: &str, rows: &RecordBatch, times: Option<&Int64Array>, faults: &FaultLog) {
+    fn feed(&mut self, source: &str, shard: &str, rows: &RecordBatch, times: Option<&Int64Array>, faults: &FaultLog) {
         let Self { attachment, panes, closed } = self;
         let mut bad_rows = Vec::new();
-        for (_, part) in attachment.parts.iter().filter(|(reads, _)| *reads == lane) {
+        for part in attachment.parts.iter().filter(|part| part.source == source) {
             let mut feed = Feed { attachment, panes, closed: *closed, part, shard, late: Vec::new(), broken: None };
             isolate(
                 rows,

@@ -1,0 +1,177 @@
+//! The engine on the embedded stream, in real time.
+
+use std::sync::Arc;
+
+use millstream_connectors::{Context, Registry};
+use millstream_core::{BoxFuture, Clock, Duration, EventTime};
+use millstream_engine::{ChangeKind, Engine, QueryState, Script, Settings};
+use millstream_local_kinesis::{NewStream, PutRecord, Store};
+
+/// The machine's clock, for tests that run in real time.
+struct RealClock;
+
+#[expect(clippy::disallowed_methods, reason = "tests of the running service need real time")]
+impl Clock for RealClock {
+    fn now(&self) -> EventTime {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        EventTime(i64::try_from(since.as_millis()).unwrap())
+    }
+
+    fn sleep(&self, length: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(length.to_std()))
+    }
+}
+
+/// A service without HTTP: a store with one stream `s` of four shards, and an engine.
+struct Service {
+    store: Store,
+    engine: Engine,
+    _folder: tempfile::TempDir,
+}
+
+const TABLE: &str = "CREATE TABLE s (k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'stream', 'format' = 'json')";
+
+impl Service {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(folder.path(), &millstream_local_kinesis::Settings::default(), Arc::new(|| RealClock.now().0))
+                .unwrap();
+        store.create_stream(NewStream::new("s", 4)).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(RealClock);
+        let context = Context { store: Some(store.clone()), ..Context::new(Arc::clone(&clock)) };
+        let settings = Settings { workers: 2, queue_bytes: 1 << 24, replay_time: false };
+        let runtime = tokio::runtime::Handle::current();
+        let engine = Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime).unwrap();
+        let service = Self { store, engine, _folder: folder };
+        service.execute(TABLE);
+        service
+    }
+
+    fn execute(&self, sql: &str) {
+        let script = Script { text: sql.to_owned(), durable: true };
+        if let Err(failed) = self.engine.execute(&[script]) {
+            panic!("{sql}: {}", failed.error);
+        }
+    }
+
+    async fn put(&self, records: std::ops::Range<i64>) {
+        let record = |n: i64| {
+            let data = format!("{{\"k\":\"k{}\",\"n\":{n},\"ts\":{}}}", n % 7, 1_767_225_600_000 + n * 10);
+            PutRecord { partition_key: format!("k{}", n % 50), explicit_hash_key: None, data: data.into() }
+        };
+        self.store.put("s", records.map(record).collect()).await.unwrap();
+    }
+
+    /// Waits until a query has used so many rows.
+    async fn used(&self, query: &str, rows: u64) {
+        self.until(|| self.engine.query(query).is_some_and(|query| query.stats.used.get() == rows), query).await;
+    }
+
+    async fn until(&self, done: impl Fn() -> bool, what: &str) {
+        for _ in 0..2000 {
+            if done() {
+                return;
+            }
+            RealClock.sleep(Duration(5)).await;
+        }
+        let queries: Vec<_> =
+            self.engine.queries().iter().map(|q| (q.name.clone(), q.state.clone(), q.stats.used.get())).collect();
+        panic!("{what}: not within ten seconds: {queries:?}");
+    }
+
+    fn records_read(&self) -> u64 {
+        self.engine.sources().iter().map(|(_, stats)| stats.records.get()).sum()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_has_one_reader_however_many_queries_use_it() {
+    let service = Service::start().await;
+    service.put(0..1000).await;
+    service.execute("CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS c FROM s GROUP BY k; CREATE MATERIALIZED VIEW b AS SELECT k, sum(n) AS t FROM s GROUP BY k");
+    service.used("a", 1000).await;
+    service.used("b", 1000).await;
+    assert_eq!(service.records_read(), 1000, "two queries of one script share a reader from the start");
+    // A later query reads the past by itself, and then joins.
+    for (number, name) in ["c", "d", "e"].into_iter().enumerate() {
+        let before = service.records_read();
+        let all = 1000 + 200 * number as u64;
+        service.execute(&format!("CREATE MATERIALIZED VIEW {name} AS SELECT max(n) AS m FROM s"));
+        service.used(name, all).await;
+        service.until(|| service.records_read() == before + all, "it reads the past once").await;
+        let joined = service.records_read();
+        let next = 1000 + 200 * i64::try_from(number).unwrap();
+        service.put(next..next + 200).await;
+        for query in ["a", "b", name] {
+            service.used(query, all + 200).await;
+        }
+        assert_eq!(service.records_read(), joined + 200, "`{name}` reads with the others now");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_joins_while_records_come() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS c FROM s GROUP BY k");
+    for round in 0..40 {
+        service.put(round * 100..round * 100 + 100).await;
+        if round % 8 == 3 {
+            service.execute(&format!("CREATE MATERIALIZED VIEW q{round} AS SELECT count(*) AS c, sum(n) AS t FROM s"));
+        }
+    }
+    for query in service.engine.queries() {
+        service.used(&query.name, 4000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_query_goes_on_where_it_stopped() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW a AS SELECT count(*) AS c FROM s; CREATE MATERIALIZED VIEW b AS SELECT count(*) AS c FROM s");
+    service.put(0..500).await;
+    service.used("a", 500).await;
+    service.engine.pause("a").await.unwrap();
+    service.put(500..900).await;
+    service.used("b", 900).await;
+    let paused = service.engine.query("a").unwrap();
+    assert_eq!((paused.state, paused.stats.used.get()), (QueryState::Paused, 500));
+    service.engine.resume("a").unwrap();
+    service.put(900..1000).await;
+    service.used("a", 1000).await;
+    service.used("b", 1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_window_is_seen_as_it_fills_and_then_is_final() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW w AS SELECT window_start, k, count(*) AS c FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, k");
+    let table = service.engine.table("w").unwrap();
+    service.put(0..70).await;
+    service.until(|| table.row_count() == 7, "seven keys are in the open window").await;
+    let first = table.snapshot().unwrap();
+    let column = |rows: &arrow::array::RecordBatch| rows.column_by_name("is_final").unwrap().clone();
+    assert!(first.rows.iter().all(|rows| arrow::array::AsArray::as_boolean(&column(rows)).true_count() == 0));
+    service.put(70..2000).await;
+    let finals = || {
+        let rows = table.snapshot().unwrap().rows;
+        rows.iter().map(|rows| arrow::array::AsArray::as_boolean(&column(rows)).true_count()).sum::<usize>()
+    };
+    service.until(|| finals() == 7, "the first window has closed").await;
+    let changes = table.changes_after(first.last_change).expect("what changed is kept");
+    assert!(changes.iter().all(|change| change.kind == ChangeKind::Upsert && change.id > first.last_change));
+    assert!(table.changes_after(first.last_change + 1_000_000).is_none(), "a number of another life is not believed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_query_is_gone_and_its_name_free() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW a AS SELECT count(*) AS c FROM s");
+    service.put(0..10).await;
+    service.used("a", 10).await;
+    service.execute("DROP MATERIALIZED VIEW a");
+    assert!(service.engine.table("a").is_none() && service.engine.queries().is_empty());
+    assert_eq!(service.engine.definitions().len(), 1, "only the table is left to be there again");
+    service.execute("CREATE MATERIALIZED VIEW a AS SELECT sum(n) AS t FROM s");
+    service.used("a", 10).await;
+}
