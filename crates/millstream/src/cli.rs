@@ -1,0 +1,115 @@
+//! The commands and their flags.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+/// A stream analytics engine: continuous SQL over streams.
+#[derive(Debug, Parser)]
+#[command(name = "millstream", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service: streams, continuous queries, the HTTP API and the page.
+    Serve(ServeFlags),
+    /// Runs the service with the example queries and generated data, in a temporary folder unless --data is given.
+    Demo(DemoFlags),
+    /// Runs a script over bounded input to its end, prints the results, and exits.
+    Run(RunFlags),
+    /// Parses and plans scripts only: pipelines, warnings, errors.
+    Check(CheckFlags),
+}
+
+/// Flags of `serve`; what is not given comes from the environment, then from the configuration file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServeFlags {
+    /// The configuration file; `millstream.toml` in the working folder is read without being named.
+    #[arg(long, value_name = "FILE", env = "MILLSTREAM_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// A folder of .sql files that are loaded at the start, in path order.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) queries: Option<PathBuf>,
+    /// Where streams and definitions are kept [default: millstream-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The address of the HTTP API and the page [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Worker threads [default: one for each core].
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) workers: Option<usize>,
+    /// Listens beyond this machine although no [auth] is configured.
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct DemoFlags {
+    #[command(flatten)]
+    pub(crate) serve: ServeFlags,
+    /// Generated records a second, for each stream.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RunFlags {
+    /// The script.
+    pub(crate) file: PathBuf,
+    /// Records, one JSON object a line, that stand in for every stream.
+    #[arg(long, value_name = "RECORDS")]
+    pub(crate) replay: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t = ResultFormat::Ndjson)]
+    pub(crate) format: ResultFormat,
+    /// Runs the same plan as one batch query.
+    #[arg(long)]
+    pub(crate) batch: bool,
+    /// Prints one JSON line of counts and times to standard error at the end.
+    #[arg(long)]
+    pub(crate) stats: bool,
+    /// Worker threads [default: one for each core].
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) workers: Option<usize>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CheckFlags {
+    /// The scripts; each is planned by itself.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub(crate) format: CheckFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ResultFormat {
+    Ndjson,
+    Table,
+    Csv,
+    Arrow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    Text,
+    Json,
+}
+
+/// Runs a command to its end.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Serve(flags) => commands::serve::run(&flags),
+        Command::Demo(flags) => commands::demo::run(&flags),
+        Command::Run(flags) => commands::run::run(&flags),
+        Command::Check(flags) => commands::check::run(&flags),
+    }
+}

@@ -1,0 +1,6 @@
+//! What each command does.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod run;
+pub(crate) mod serve;

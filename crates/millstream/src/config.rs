@@ -1,0 +1,233 @@
+//! The configuration: flags before environment before file, and nothing unknown.
+//!
+//! Every key of `millstream.toml` has an environment variable: `aws.region` is `MILLSTREAM_AWS_REGION`. Keys are read
+//! the way tables' options are, so a misspelt one is refused with the nearest known one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use millstream_connectors::AwsSettings;
+use millstream_core::Options;
+use serde::Deserialize;
+
+use crate::cli::ServeFlags;
+use crate::http::Role;
+
+const DEFAULT_FILE: &str = "millstream.toml";
+const DEFAULT_DATA: &str = "millstream-data";
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const PREFIX: &str = "MILLSTREAM_";
+/// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
+const KEYS: [&str; 7] = ["data", "queries", "listen", "workers", "insecure", "aws.region", "aws.endpoint_url"];
+/// Worker threads beyond this only take memory.
+const MAX_WORKERS: usize = 256;
+
+/// What the service runs with.
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) queries: Option<PathBuf>,
+    pub(crate) listen: SocketAddr,
+    pub(crate) workers: usize,
+    pub(crate) aws: AwsSettings,
+    pub(crate) tokens: Vec<Token>,
+}
+
+/// A bearer token and what it allows. It has no `Debug`: tokens are not to be printed.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Token {
+    pub(crate) token: String,
+    pub(crate) role: Role,
+}
+
+/// Reads what the flags, the environment and the file say.
+pub(crate) fn load(flags: &ServeFlags) -> anyhow::Result<Config> {
+    let file = match &flags.config {
+        Some(file) => Some(file.clone()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|file| file.exists()),
+    };
+    let text = match &file {
+        Some(file) => {
+            let read = std::fs::read_to_string(file);
+            read.with_context(|| format!("the configuration {} cannot be read", file.display()))?
+        }
+        None => String::new(),
+    };
+    let name = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
+    resolve(flags, &name, &text, &|variable| std::env::var(variable).ok())
+}
+
+/// The same, of what was read.
+fn resolve(
+    flags: &ServeFlags,
+    name: &str,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> anyhow::Result<Config> {
+    let table: toml::Table = text.parse().map_err(|error| anyhow!("{name}: {error}"))?;
+    let mut values = BTreeMap::new();
+    let mut tokens = Vec::new();
+    flatten("", &table, &mut values, &mut tokens).with_context(|| name.to_owned())?;
+    for key in KEYS {
+        let variable = variable_of(key);
+        if let Some(value) = environment(&variable) {
+            values.insert(key.to_owned(), value);
+        }
+    }
+    if let Some(given) = environment(&variable_of("auth.tokens")) {
+        tokens = tokens_of(&given)?;
+    }
+    if let Some(empty) = tokens.iter().position(|token| token.token.is_empty()) {
+        bail!("{name}: auth.tokens: token {} is empty", empty + 1);
+    }
+    let values: Options = values.into_iter().collect();
+    let reader = values.reader();
+    let wrong = |error: millstream_core::OptionError| anyhow!("{name}: {error}");
+    let config = Config {
+        data: flags.data.clone().unwrap_or_else(|| reader.get("data").unwrap_or(DEFAULT_DATA).into()),
+        queries: reader.get("queries").map(PathBuf::from),
+        listen: {
+            let given = reader.parse("listen", "an address and a port such as 127.0.0.1:8080").map_err(wrong)?;
+            let default = || DEFAULT_LISTEN.parse().context("the default address");
+            flags.listen.or(given).map_or_else(default, Ok)?
+        },
+        workers: {
+            let given = reader.parse("workers", "a number of threads").map_err(wrong)?;
+            workers(flags.workers.or(given))?
+        },
+        aws: AwsSettings {
+            region: first_of(reader.get("aws.region"), &["AWS_REGION", "AWS_DEFAULT_REGION"], environment),
+            endpoint_url: first_of(reader.get("aws.endpoint_url"), &["AWS_ENDPOINT_URL"], environment),
+            ..AwsSettings::default()
+        },
+        tokens,
+    };
+    let insecure = flags.insecure | reader.flag("insecure", false).map_err(wrong)?;
+    reader.finish().map_err(wrong)?;
+    if !config.listen.ip().is_loopback() && config.tokens.is_empty() && !insecure {
+        bail!(
+            "listening on {} lets everybody on the network in: configure [auth] tokens, listen on 127.0.0.1, or say \
+             --insecure",
+            config.listen
+        );
+    }
+    Ok(Config { queries: flags.queries.clone().or(config.queries), ..config })
+}
+
+/// Worker threads: as given, else one for each core.
+pub(crate) fn workers(given: Option<usize>) -> anyhow::Result<usize> {
+    match given {
+        Some(workers @ 1..=MAX_WORKERS) => Ok(workers),
+        Some(workers) => bail!("{workers} workers given; expected 1 to {MAX_WORKERS}"),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+fn first_of(given: Option<&str>, variables: &[&str], environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let from_environment = || variables.iter().find_map(|variable| environment(variable));
+    given.map(ToOwned::to_owned).or_else(from_environment).filter(|value| !value.is_empty())
+}
+
+fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "_"))
+}
+
+/// Sections become dotted keys; the tokens are taken out.
+fn flatten(
+    section: &str,
+    table: &toml::Table,
+    values: &mut BTreeMap<String, String>,
+    tokens: &mut Vec<Token>,
+) -> anyhow::Result<()> {
+    for (key, value) in table {
+        let key = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
+        match value {
+            _ if key == "auth.tokens" => *tokens = value.clone().try_into().context("auth.tokens")?,
+            toml::Value::Table(inner) => flatten(&key, inner, values, tokens)?,
+            toml::Value::String(text) => drop(values.insert(key, text.clone())),
+            toml::Value::Integer(_) | toml::Value::Boolean(_) => drop(values.insert(key, value.to_string())),
+            other => bail!("{key}: a {} given, expected a text, a number, or true or false", other.type_str()),
+        }
+    }
+    Ok(())
+}
+
+/// `token:role,token:role`; a token may hold colons.
+fn tokens_of(given: &str) -> anyhow::Result<Vec<Token>> {
+    let variable = variable_of("auth.tokens");
+    let one = |entry: &str| {
+        let (token, role) = entry.trim().rsplit_once(':').with_context(|| format!("{variable}: write token:role"))?;
+        let role = role.parse().map_err(|reason| anyhow!("{variable}: {reason}"))?;
+        Ok(Token { token: token.to_owned(), role })
+    };
+    given.split(',').filter(|entry| !entry.trim().is_empty()).map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str, flags: &ServeFlags, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let environment: BTreeMap<_, _> = environment.iter().copied().collect();
+        let lookup = |variable: &str| environment.get(variable).map(|&value| value.to_owned());
+        resolve(flags, "millstream.toml", text, &lookup).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn flags_come_before_the_environment_and_that_before_the_file() {
+        let text = "data = \"f\"\nqueries = \"f\"\nworkers = 3\nlisten = \"127.0.0.1:1\"\n[aws]\nregion = \"f\"\n";
+        let flags = ServeFlags { data: Some("flag".into()), ..ServeFlags::default() };
+        let environment = [("MILLSTREAM_DATA", "env"), ("MILLSTREAM_QUERIES", "env"), ("MILLSTREAM_AWS_REGION", "env")];
+        let config = resolved(text, &flags, &environment).unwrap();
+        assert_eq!((config.data, config.queries), (PathBuf::from("flag"), Some(PathBuf::from("env"))));
+        assert_eq!((config.workers, config.listen.port()), (3, 1));
+        assert_eq!(config.aws.region.as_deref(), Some("env"));
+        let aws = resolved("", &flags, &[("AWS_DEFAULT_REGION", "eu-central-1")]).unwrap().aws;
+        assert_eq!((aws.region.as_deref(), aws.endpoint_url), (Some("eu-central-1"), None));
+    }
+
+    #[test]
+    fn tokens_come_from_the_file_or_the_environment() {
+        let text = "[[auth.tokens]]\ntoken = \"a\"\nrole = \"analyst\"\n";
+        let config = resolved(text, &ServeFlags::default(), &[]).unwrap();
+        assert!(matches!(&config.tokens[..], [Token { token, role: Role::Analyst }] if token == "a"));
+        let environment = [("MILLSTREAM_AUTH_TOKENS", "x:y:admin, p:producer")];
+        let config = resolved(text, &ServeFlags::default(), &environment).unwrap();
+        assert_eq!(config.tokens[0].token, "x:y");
+        assert_eq!(config.tokens.len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_would_be_right() {
+        for (text, expected) in [
+            ("lisen = \"x\"", "option 'lisen': is unknown here; the nearest known option is 'listen'"),
+            ("[aws]\nregoin = \"x\"", "option 'aws.regoin': is unknown here; the nearest known option is 'aws.region'"),
+            ("[sever]\nport = 1", "option 'sever.port': is unknown here"),
+            ("listen = \"here\"", "option 'listen': `here` given, expected an address and a port"),
+            ("workers = 0", "0 workers given; expected 1 to 256"),
+            ("workers = \"many\"", "option 'workers': `many` given, expected a number of threads"),
+            ("data = 1.5", "data: a float given"),
+            ("data = ", "TOML parse error at line 1"),
+            ("listen = \"0.0.0.0:80\"", "lets everybody on the network in"),
+            ("[[auth.tokens]]\ntoken = \"a\"\nrole = \"king\"", "unknown variant `king`"),
+            ("[[auth.tokens]]\ntoken = \"a\"\nrol = \"admin\"", "unknown field `rol`"),
+            ("[[auth.tokens]]\ntoken = \"\"\nrole = \"admin\"", "token 1 is empty"),
+        ] {
+            let error = resolved(text, &ServeFlags::default(), &[]).err().unwrap();
+            assert!(error.starts_with("millstream.toml") || !error.contains("option"), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn listening_beyond_this_machine_needs_tokens_or_a_word() {
+        let text = "listen = \"0.0.0.0:80\"\ninsecure = true";
+        assert!(resolved(text, &ServeFlags::default(), &[]).is_ok());
+        let flags = ServeFlags { listen: "0.0.0.0:80".parse().ok(), ..ServeFlags::default() };
+        assert!(resolved("", &flags, &[]).is_err());
+        assert!(resolved("[auth]\ntokens = [{ token = \"a\", role = \"admin\" }]", &flags, &[]).is_ok());
+        assert!(resolved("", &ServeFlags { insecure: true, ..flags }, &[]).is_ok());
+    }
+}

@@ -1,0 +1,163 @@
+//! Continuous queries: listing, pausing, resuming, dropping.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use millstream_core::{EventTime, ShardId};
+use millstream_engine::{QueryInfo, QueryState, ShardStats};
+use millstream_sql::graph;
+use serde::Serialize;
+
+use super::{App, Problem};
+use crate::secrets::redact;
+use crate::tasks;
+
+#[derive(Serialize)]
+pub(super) struct Queries {
+    queries: Vec<Query>,
+}
+
+/// A query as the API tells it.
+#[derive(Serialize)]
+pub(super) struct Query {
+    name: String,
+    state: &'static str,
+    sql: String,
+    target: Target,
+    sources: Vec<String>,
+    rows_in: u64,
+    rows_out: u64,
+    rows_per_second: f64,
+    filtered: u64,
+    late: u64,
+    rejected: u64,
+    watermark: Option<String>,
+    open_windows: u64,
+    groups: u64,
+    shards: Vec<Shard>,
+    error: Option<String>,
+    started: String,
+    graph: Graph,
+}
+
+#[derive(Serialize)]
+struct Target {
+    kind: &'static str,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Shard {
+    source: String,
+    shard: String,
+    state: &'static str,
+    offset: Option<String>,
+    watermark: Option<String>,
+    lag_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Graph {
+    nodes: Vec<Node>,
+    edges: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct Node {
+    id: String,
+    label: String,
+    kind: &'static str,
+}
+
+pub(super) async fn list(State(app): State<App>) -> Json<Queries> {
+    let queries = app.engine.queries();
+    Json(Queries { queries: queries.into_iter().map(|query| describe(&app, query)).collect() })
+}
+
+pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Query>, Problem> {
+    Ok(Json(describe(&app, find(&app, &name)?)))
+}
+
+pub(super) async fn pause(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Query>, Problem> {
+    find(&app, &name)?;
+    app.engine.pause(&name).await.map_err(|error| Problem::conflict(error.message))?;
+    one(State(app), Path(name)).await
+}
+
+pub(super) async fn resume(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Query>, Problem> {
+    find(&app, &name)?;
+    let (engine, resumed) = (app.engine.clone(), name.clone());
+    tasks::blocking(move || engine.resume(&resumed).map_err(|error| Problem::conflict(error.message))).await?;
+    one(State(app), Path(name)).await
+}
+
+/// Stops a query and drops its table; nothing may read that.
+pub(super) async fn drop(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    find(&app, &name)?;
+    let statement = format!("DROP QUERY {}", quoted(&name));
+    tasks::blocking(move || Ok(app.execute(statement).map(std::mem::drop)?)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn find(app: &App, name: &str) -> Result<QueryInfo, Problem> {
+    app.engine.query(name).ok_or_else(|| {
+        let names: Vec<String> = app.engine.queries().into_iter().map(|query| query.name).collect();
+        Problem::not_found(format!("there is no query `{name}`")).hint(format!("there are: {}", names.join(", ")))
+    })
+}
+
+/// An identifier as it is, whatever is in it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn describe(app: &App, query: QueryInfo) -> Query {
+    let stats = &query.stats;
+    let error = match &query.state {
+        QueryState::Failed(reason) => Some(reason.clone()),
+        QueryState::Running | QueryState::Paused | QueryState::Finished => None,
+    };
+    let target = match query.sink {
+        Some(name) => Target { kind: "sink", name },
+        None if app.engine.table(&query.name).is_some() => Target { kind: "table", name: query.name.clone() },
+        None => Target { kind: "client", name: query.name.clone() },
+    };
+    let drawn = graph(&query.pipeline, &target.name);
+    let node = |node: millstream_sql::Node| Node { id: node.id, label: node.label, kind: node.kind };
+    Query {
+        state: query.state.word(),
+        sql: redact(&query.sql),
+        target,
+        rows_in: stats.rows_in.get(),
+        rows_out: stats.rows_out.get(),
+        rows_per_second: app.rates.per_second(&query.name),
+        filtered: stats.filtered.get(),
+        late: stats.late.get(),
+        rejected: stats.rejected.get(),
+        watermark: shown(stats.watermark()),
+        open_windows: stats.open_windows.get(),
+        groups: stats.groups.get(),
+        shards: stats.shards().into_iter().map(shard).collect(),
+        error,
+        started: query.started.to_string(),
+        graph: Graph { nodes: drawn.nodes.into_iter().map(node).collect(), edges: drawn.edges },
+        name: query.name,
+        sources: query.sources,
+    }
+}
+
+fn shard((source, shard, stats): (String, ShardId, ShardStats)) -> Shard {
+    Shard {
+        source,
+        shard: shard.to_string(),
+        state: stats.state.word(),
+        offset: stats.offset.map(|offset| offset.sequence().to_owned()),
+        watermark: shown(stats.watermark),
+        lag_ms: stats.lag_ms,
+    }
+}
+
+/// A watermark as a value: none before the first row and after the end of the input.
+pub(super) fn shown(watermark: EventTime) -> Option<String> {
+    (watermark != EventTime::MIN && watermark != EventTime::MAX).then(|| watermark.to_string())
+}

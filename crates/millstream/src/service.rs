@@ -1,0 +1,125 @@
+//! A running service: the engine, the streams and what was defined, as the HTTP API and the commands use them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use millstream_connectors::{AwsSettings, Context, Registry};
+use millstream_core::{Clock, EventTime};
+use millstream_engine::{Engine, Outcome, Script, ScriptError, Settings};
+use millstream_local_kinesis::Store;
+use tokio::sync::watch;
+
+use crate::data_folder::DataFolder;
+use crate::http::{Auth, EncodedChanges, HttpMetrics};
+use crate::rates::{Rates, SAMPLE_EVERY};
+use crate::tasks;
+
+/// Bytes of records that may be between readers and workers.
+pub(crate) const QUEUE_BYTES: usize = 64 << 20;
+
+/// What a service is made of.
+pub(crate) struct ServiceSettings {
+    pub(crate) data: PathBuf,
+    pub(crate) workers: usize,
+    pub(crate) aws: AwsSettings,
+    pub(crate) auth: Auth,
+}
+
+/// Everything a request may need.
+pub(crate) struct Service {
+    pub(crate) engine: Engine,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) auth: Auth,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: HttpMetrics,
+    pub(crate) changes: EncodedChanges,
+    pub(crate) started: EventTime,
+    folder: DataFolder,
+    stopping: watch::Sender<bool>,
+}
+
+impl Service {
+    /// Takes the data folder, opens the streams and starts the engine; nothing is read yet.
+    pub(crate) fn open(settings: ServiceSettings, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<Self>> {
+        let folder = DataFolder::open(&settings.data)?;
+        let store_clock = Arc::clone(&clock);
+        let now = Arc::new(move || store_clock.now().0);
+        let store = Store::open(&folder.streams(), &millstream_local_kinesis::Settings::default(), now)?;
+        let started = clock.now();
+        let mut context = Context::new(Arc::clone(&clock));
+        context.store = Some(store.clone());
+        context.aws = settings.aws;
+        context.seed = started.0.unsigned_abs();
+        let engine_settings = Settings { workers: settings.workers, queue_bytes: QUEUE_BYTES, replay_time: false };
+        let runtime = tokio::runtime::Handle::current();
+        let connectors = Arc::new(Registry::new(context));
+        let engine = Engine::start(connectors, Arc::clone(&clock), engine_settings, None, runtime)
+            .context("the engine cannot start")?;
+        let (rates, metrics, changes) = <(Rates, HttpMetrics, EncodedChanges)>::default();
+        let stopping = watch::Sender::new(false);
+        let auth = settings.auth;
+        let service = Self { engine, store, clock, auth, rates, metrics, changes, started, folder, stopping };
+        let service = Arc::new(service);
+        sample_rates(&service);
+        Ok(service)
+    }
+
+    /// What users had defined when the last process stopped, and where that is kept.
+    pub(crate) fn kept_definitions(&self) -> anyhow::Result<(String, String)> {
+        Ok((self.folder.definitions_path().display().to_string(), self.folder.definitions()?))
+    }
+
+    /// Takes a user's script into effect and keeps what it defines. Waits: not for tasks.
+    pub(crate) fn execute(&self, sql: String) -> Result<Vec<Outcome>, ExecuteError> {
+        let outcomes = self.engine.execute(&[Script { text: sql, durable: true }])?;
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created { .. } | Outcome::Dropped { .. })) {
+            self.folder.keep_definitions(|| self.engine.definitions())?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Resolves when the service is to stop; long answers end then.
+    pub(crate) async fn stopped(&self) {
+        // The sender is this service's own: it cannot go away before.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Ends long answers, so that connections drain.
+    pub(crate) fn begin_stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}
+
+/// A script that did not take effect, or that did and could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    #[error("{}", .0.error)]
+    Refused(Box<ScriptError>),
+    #[error("the statements took effect, but will be gone after a restart: the definitions cannot be written: {0}")]
+    NotKept(#[from] std::io::Error),
+}
+
+impl From<ScriptError> for ExecuteError {
+    fn from(error: ScriptError) -> Self {
+        Self::Refused(Box::new(error))
+    }
+}
+
+/// Reads the counters until the service is gone.
+fn sample_rates(service: &Arc<Service>) {
+    let (clock, service) = (Arc::clone(&service.clock), Arc::downgrade(service));
+    tasks::start(async move {
+        loop {
+            clock.sleep(SAMPLE_EVERY).await;
+            let Some(service) = service.upgrade() else { return };
+            let queries = service.engine.queries().into_iter();
+            service.rates.sample(clock.now(), queries.map(|query| (query.name, query.stats.rows_in.get())));
+        }
+    });
+}
