@@ -92,7 +92,7 @@ async fn starts_where_the_table_says(stream: &mut Stream) {
         output.wait(|events| read(events).len() >= 100 && is_at_tip(events)).await;
     };
     run(source, Offsets::default(), &output, writing).await;
-    let after: BTreeSet<_> = stream.records().difference(&before).cloned().collect();
+    let after: BTreeSet<_> = stream.records().difference(&before).copied().collect();
     assert_exactly(&output.events(), &after, "LATEST");
 
     let timestamp = format!("{}.{:03}", between.0 / 1000, between.0 % 1000);
