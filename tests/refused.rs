@@ -112,6 +112,12 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         (1, 41),
         "TIMESTAMP(3)",
     ),
+    (
+        "CREATE MATERIALIZED VIEW m\nWITH ('retention' = '1 h') AS SELECT k, count(*) AS c FROM events GROUP BY k",
+        "'retention' means nothing",
+        (2, 7),
+        "'ttl'",
+    ),
     ("SELECT * FROM events WHERE k = (SELECT max(k) FROM untimed)", "subqueries", (1, 1), "join"),
 ];
 

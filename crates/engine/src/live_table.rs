@@ -17,9 +17,9 @@ use millstream_sql::LiveTableSettings;
 use tokio::sync::watch;
 
 /// Watchers who missed more rows than this start from a snapshot.
-const MAX_KEPT_CHANGE_ROWS: usize = 100_000;
+const MAX_KEPT_CHANGE_ROWS: usize = 50_000;
 /// …or more changes than this.
-const MAX_KEPT_CHANGES: usize = 20_000;
+const MAX_KEPT_CHANGES: usize = 2_000;
 
 /// What became of some rows.
 #[derive(Clone, Debug)]
@@ -214,15 +214,15 @@ impl LiveTable {
         self.write(|state| {
             let keys = state.converters.keys(&rows, &self.key)?;
             let encoded = state.converters.row.convert_columns(rows.columns())?;
-            let now: HashMap<OwnedRow, OwnedRow> =
-                keys.into_iter().zip(encoded.iter()).map(|(key, row)| (key, row.owned())).collect();
             let Content::Windows(windows) = &mut state.content else { return Ok(()) };
             let before = windows.remove(&window).and_then(|window| window.open).unwrap_or_default();
             let changed: Vec<u32> = (0..)
-                .zip(encoded.iter().zip(state.converters.keys(&rows, &self.key)?))
-                .filter(|(_, (row, key))| before.get(key).is_none_or(|old| old.row() != *row))
+                .zip(encoded.iter().zip(&keys))
+                .filter(|(_, (row, key))| before.get(*key).is_none_or(|old| old.row() != *row))
                 .map(|(index, _)| index)
                 .collect();
+            let now: HashMap<OwnedRow, OwnedRow> =
+                keys.into_iter().zip(encoded.iter()).map(|(key, row)| (key, row.owned())).collect();
             let gone: Vec<&OwnedRow> =
                 before.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, row)| row).collect();
             let gone_rows = gone.len();

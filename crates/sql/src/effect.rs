@@ -79,8 +79,8 @@ pub struct LiveTableSettings {
 
 /// A live table keeps at most this many rows unless `max-rows` says otherwise.
 const DEFAULT_MAX_ROWS: usize = 1_000_000;
-/// How often open windows are shown unless `refresh-interval` says otherwise: below what an eye notices.
-const DEFAULT_REFRESH: Duration = Duration(100);
+/// How often open windows are shown at the most, unless `refresh-interval` says otherwise.
+const DEFAULT_REFRESH: Duration = Duration(20);
 
 /// A SELECT that is answered once.
 #[derive(Clone, Debug)]
@@ -182,6 +182,7 @@ impl Applier<'_> {
         let purpose = Purpose::LiveTable { ttl: settings.ttl };
         let (pipeline, reads) = plan_query(self.session, self.catalog, query, &purpose)?;
         let pipeline = Arc::new(pipeline);
+        refuse_idle_options(options, &pipeline)?;
         let mut fields: Vec<FieldRef> = pipeline.schema.fields().iter().cloned().collect();
         for (index, field) in fields.iter().enumerate() {
             if fields[..index].iter().any(|earlier| earlier.name() == field.name()) {
@@ -341,6 +342,23 @@ fn live_table_settings(options: &[WithOption]) -> Result<LiveTableSettings, mill
     let only_final = reader.one_of("emit", &["final", "live"])? == Some("final");
     reader.finish()?;
     Ok(LiveTableSettings { retention, max_rows, refresh: (!only_final).then_some(refresh), ttl })
+}
+
+/// An option that this kind of query would ignore is a misunderstanding.
+fn refuse_idle_options(options: &[WithOption], pipeline: &Pipeline) -> Result<(), SqlError> {
+    let (idle, what, hint): (&[&str], _, _) = match (pipeline.is_updating(), pipeline.window().is_some()) {
+        (true, _) => (&["retention", "max-rows", "emit"], "an updating table", "'ttl' bounds its keys"),
+        (_, true) => (&["ttl"], "a windowed table", "'retention' and 'max-rows' bound its rows"),
+        _ => {
+            (&["ttl", "emit", "refresh-interval"], "an append-only table", "'retention' and 'max-rows' bound its rows")
+        }
+    };
+    match options.iter().find(|option| idle.contains(&option.key.as_str())) {
+        None => Ok(()),
+        Some(option) => {
+            Err(SqlError::new(format!("option '{}' means nothing for {what}", option.key)).at(option.at).hint(hint))
+        }
+    }
 }
 
 /// Which query column fills which column of the sink: by position, or as listed.
