@@ -289,7 +289,7 @@ impl Inner {
         let (engine, ended_name) = (Arc::downgrade(self), name.clone());
         let has_sink = matches!(plan.target, Target::Sink(_));
         threads::start(&format!("close-{name}"), move || {
-            let ending = closer.run();
+            let ending = threads::guarded(|| closer.run()).unwrap_or_else(Ending::Failed);
             if let Some(engine) = engine.upgrade() {
                 engine.ended(&ended_name, id, &ending, has_sink);
             }

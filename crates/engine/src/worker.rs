@@ -20,6 +20,7 @@ use crate::message::{LaneId, Progress, ProgressKind, QueryId, ToCloser, ToWorker
 use crate::pane::{Arguments, PaneLayout, PaneTable, take_rows};
 use crate::source::{SourceDecoder, SourceRows};
 use crate::stats::{QueryStats, SourceStats};
+use crate::threads;
 
 /// A query as a worker needs it.
 #[derive(Clone)]
@@ -320,7 +321,14 @@ impl Worker {
             let parts = query.attachment.parts.iter().filter(|part| *part.source == *lane.source).count() as u64;
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
-            query.feed(&lane.source, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
+            let fed = threads::guarded(|| {
+                query.feed(&lane.source, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
+            });
+            if let Err(reason) = fed {
+                query.tell(ToCloser::Failed(reason));
+                self.queries.remove(&id);
+                continue;
+            }
             let progress =
                 Progress { source: Arc::clone(&lane.source), shard: chunk.shard.clone(), kind: moved.clone() };
             // First the time, then what happened then: a time-to-live counts from it.
