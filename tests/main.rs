@@ -1,5 +1,7 @@
 //! Tests of Millstream as a whole, in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod architecture;
 mod batch_equals_stream;
 mod harness;

@@ -35,10 +35,8 @@ impl ClosePlan {
         let slots: Vec<Arc<Slot>> = (0..leaves).map(|_| Arc::default()).collect();
         let schema = Arc::new(close.schema().as_arrow().clone());
         let is_leaf = matches!(close, LogicalPlan::Extension(node) if node.node.as_any().is::<LeafNode>());
-        let plan = match is_leaf {
-            true => None,
-            false => Some(physical_plan(session, close, PaneLeaves { slots: slots.clone() })?),
-        };
+        let plan =
+            if is_leaf { None } else { Some(physical_plan(session, close, PaneLeaves { slots: slots.clone() })?) };
         Ok(Self { session: session.clone(), runtime, plan, slots, schema })
     }
 

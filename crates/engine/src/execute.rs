@@ -507,7 +507,7 @@ fn watermarks(part: &Part, pipeline: &Pipeline) -> Watermarks {
 
 /// Where the readers of queries that were paused go on.
 fn resume_point(state: &Running, source: &str, started: &[String]) -> Offsets {
-    started.iter().filter_map(|name| state.queries.get(name)?.paused_at.get(source).cloned()).next().unwrap_or_default()
+    started.iter().find_map(|name| state.queries.get(name)?.paused_at.get(source).cloned()).unwrap_or_default()
 }
 
 fn no_query(state: &Running, name: &str) -> SqlError {
@@ -529,10 +529,9 @@ fn describe(effect: &Effect) -> (&'static str, String, String) {
         Effect::Created { kind, name } | Effect::Existed { kind, name } => (kind, name.clone(), String::new()),
         Effect::Query(query) => ("query", query.name.clone(), explain(&query.pipeline)),
         Effect::Dropped { name, .. } => ("dropped", name.clone(), String::new()),
-        Effect::Rows(_) => ("rows", String::new(), String::new()),
+        Effect::Rows(_) | Effect::Show(_) => ("rows", String::new(), String::new()),
         Effect::Explained(text) => ("explain", String::new(), text.clone()),
         Effect::Described { name, .. } => ("rows", name.clone(), String::new()),
-        Effect::Show(_) => ("rows", String::new(), String::new()),
         Effect::Set { key, .. } => ("set", key.clone(), String::new()),
         Effect::Alter { query, .. } => ("query", query.clone(), String::new()),
     }

@@ -150,7 +150,7 @@ impl LiveTable {
 
     /// How many rows it has.
     pub fn row_count(&self) -> usize {
-        self.read(|state| state.row_count())
+        self.read(State::row_count)
     }
 
     /// A copy of all rows.
@@ -236,7 +236,8 @@ impl LiveTable {
                 state.record(ChangeKind::Delete, self.batch(gone, gone_rows)?);
             }
             state.record(ChangeKind::Upsert, changed);
-            state.enforce(self)
+            state.enforce(self);
+            Ok(())
         })
     }
 
@@ -286,7 +287,8 @@ impl LiveTable {
     pub(crate) fn advance(&self, watermark: EventTime) -> Result<()> {
         self.write(|state| {
             state.watermark = state.watermark.max(watermark);
-            state.enforce(self)
+            state.enforce(self);
+            Ok(())
         })
     }
 }
@@ -327,9 +329,9 @@ impl State {
     }
 
     /// Lets go of windows past their retention, and of the oldest beyond the row limit.
-    fn enforce(&mut self, table: &LiveTable) -> Result<()> {
+    fn enforce(&mut self, table: &LiveTable) {
         let mut rows = self.row_count();
-        let Content::Windows(windows) = &mut self.content else { return Ok(()) };
+        let Content::Windows(windows) = &mut self.content else { return };
         let expired = |window: &Window| {
             table
                 .settings
@@ -349,7 +351,6 @@ impl State {
         for rows in gone {
             self.record(ChangeKind::Delete, rows);
         }
-        Ok(())
     }
 
     fn enforce_appended(&mut self, table: &LiveTable, now: EventTime) {

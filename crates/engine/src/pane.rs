@@ -75,9 +75,10 @@ impl PaneLayout {
 
     /// An empty table.
     pub(crate) fn table(&self) -> Result<PaneTable> {
-        let groups = match self.keys.fields().is_empty() {
-            true => None,
-            false => Some(new_group_values(Arc::clone(&self.keys), &GroupOrdering::None)?),
+        let groups = if self.keys.fields().is_empty() {
+            None
+        } else {
+            Some(new_group_values(Arc::clone(&self.keys), &GroupOrdering::None)?)
         };
         let accumulators = self.functions.iter().map(|function| self.accumulator(function)).collect::<Result<_>>()?;
         Ok(PaneTable { groups, accumulators, touched: false, scratch: Vec::new() })

@@ -111,9 +111,10 @@ impl SourceDecoder {
         };
         let times = millis(rows.column(time.column)).map_err(into_format)?;
         let (rows, times, arrivals) = self.with_times(chunk, rows, times, records.as_ref(), &kept, &mut faults)?;
-        let (rows, times) = match self.spec.table.runs_on_arrival_time() {
-            true => monotone(&rows, &times, time.column, watermark)?,
-            false => (rows, times),
+        let (rows, times) = if self.spec.table.runs_on_arrival_time() {
+            monotone(&rows, &times, time.column, watermark)?
+        } else {
+            (rows, times)
         };
         let skew = self.spec.table.progress.max_future_skew;
         let latest = latest(&times, &arrivals, skew);

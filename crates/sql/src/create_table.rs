@@ -83,7 +83,7 @@ fn resolve_columns(session: &Session, declaration: &CreateTable) -> Result<Vec<C
             (None, parse::ColumnKind::Computed(expr)) => {
                 let at = Position::of(expr.span()).or(declared.name.at);
                 let bound = session.bind_expr((**expr).clone(), &inputs).map_err(|error| error.at(at))?;
-                let bound = session.coerce(bound, &inputs).map_err(|error| error.at(at))?;
+                let bound = Session::coerce(bound, &inputs).map_err(|error| error.at(at))?;
                 let data_type = bound.get_type(&inputs)?;
                 let field = Arc::new(Field::new(&declared.name.text, data_type, true));
                 Ok(Column { field, kind: ColumnKind::Computed(Box::new(bound)) })

@@ -117,13 +117,12 @@ impl Session {
         let catalog = Catalog::default();
         let names =
             Names { session: self, catalog: &catalog, reading: Reading::Continuous, depth: 0, read: Mutex::default() };
-        let planner = SqlToRel::new_with_options(&names, names.options());
+        let planner = SqlToRel::new_with_options(&names, parser_options());
         Ok(planner.sql_to_expr(expr, schema, &mut datafusion::sql::planner::PlannerContext::new())?)
     }
 
     /// Resolves the types of an expression over a schema.
     pub(crate) fn coerce(
-        &self,
         expr: datafusion::logical_expr::Expr,
         schema: &datafusion::common::DFSchema,
     ) -> Result<datafusion::logical_expr::Expr, SqlError> {
@@ -146,6 +145,10 @@ impl Session {
     }
 }
 
+fn parser_options() -> ParserOptions {
+    ParserOptions { collect_spans: true, map_string_types_to_utf8view: false, ..ParserOptions::new() }
+}
+
 /// Names as one query sees them.
 struct Names<'a> {
     session: &'a Session,
@@ -156,17 +159,8 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn options(&self) -> ParserOptions {
-        ParserOptions {
-            collect_spans: true,
-            map_string_types_to_utf8view: false,
-            parse_float_as_decimal: false,
-            ..ParserOptions::new()
-        }
-    }
-
     fn plan(&self, query: ast::Query) -> Result<LogicalPlan> {
-        let planner = SqlToRel::new_with_options(self, self.options());
+        let planner = SqlToRel::new_with_options(self, parser_options());
         planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
     }
 

@@ -100,7 +100,7 @@ fn is_statement_set_bracket(tokens: &[TokenWithSpan]) -> bool {
         .take(4)
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    matches!(words[..], ["BEGIN", "STATEMENT", "SET"] | ["EXECUTE", "STATEMENT", "SET"] | ["END"])
+    matches!(words[..], ["BEGIN" | "EXECUTE", "STATEMENT", "SET"] | ["END"])
 }
 
 fn parse_one(dialect: &NativeDialect, tokens: Vec<TokenWithSpan>, lines: &Lines<'_>) -> Result<Statement, SqlError> {

@@ -100,12 +100,12 @@ impl Checker<'_> {
             LogicalPlan::Distinct(distinct) => self.check_distinct(distinct),
             LogicalPlan::Sort(sort) => {
                 let input = self.check(&sort.input)?;
-                self.refuse_unwindowed(&input, "ORDER BY", self.clauses.order_by())?;
+                Self::refuse_unwindowed(&input, "ORDER BY", self.clauses.order_by())?;
                 Ok(input)
             }
             LogicalPlan::Limit(limit) => {
                 let input = self.check(&limit.input)?;
-                self.refuse_unwindowed(&input, "LIMIT", self.clauses.limit())?;
+                Self::refuse_unwindowed(&input, "LIMIT", self.clauses.limit())?;
                 Ok(input)
             }
             LogicalPlan::Join(join) => self.check_join(join),
@@ -115,7 +115,7 @@ impl Checker<'_> {
         }
     }
 
-    fn refuse_unwindowed(&self, input: &Checked, clause: &str, at: Option<crate::Position>) -> Result<(), SqlError> {
+    fn refuse_unwindowed(input: &Checked, clause: &str, at: Option<crate::Position>) -> Result<(), SqlError> {
         match input.shape {
             Shape::Windowed(_) | Shape::Bounded => Ok(()),
             Shape::Stream { .. } | Shape::Updating => Err(SqlError::coded(
@@ -134,7 +134,7 @@ impl Checker<'_> {
         match &input.shape {
             Shape::Stream { assigned: None, .. } => {}
             Shape::Bounded => return Err(SqlError::new("a window function needs a stream").at(self.clauses.window())),
-            Shape::Updating => return Err(self.over_updating("a window", self.clauses.window())),
+            Shape::Updating => return Err(Self::over_updating("a window", self.clauses.window())),
             Shape::Windowed(_) | Shape::Stream { .. } => {
                 return Err(SqlError::new("windows over windows are not available yet")
                     .at(self.clauses.window())
@@ -142,7 +142,7 @@ impl Checker<'_> {
             }
         }
         let found = origin(&assign.time, assign.input.schema(), &input);
-        self.require_time(found, &assign.time, &input, self.clauses.window())?;
+        Self::require_time(found, &assign.time, &input, self.clauses.window())?;
         let mut origins = input.origins;
         origins.extend([WindowBound::Start, WindowBound::End, WindowBound::Time].map(Origin::Window));
         let Shape::Stream { has_watermark, .. } = input.shape else { return Err(unsupported(&assign.input)) };
@@ -150,13 +150,7 @@ impl Checker<'_> {
     }
 
     /// Windows need event time: E11 where no watermark was declared, E03 where the column is not the time attribute.
-    fn require_time(
-        &self,
-        found: Origin,
-        time: &Expr,
-        input: &Checked,
-        at: Option<crate::Position>,
-    ) -> Result<(), SqlError> {
+    fn require_time(found: Origin, time: &Expr, input: &Checked, at: Option<crate::Position>) -> Result<(), SqlError> {
         let has_watermark = matches!(input.shape, Shape::Stream { has_watermark: true, .. });
         match found {
             Origin::Time => Ok(()),
@@ -202,7 +196,7 @@ impl Checker<'_> {
                     *found = Origin::Window(WindowBound::Start);
                 }
                 (Shape::Stream { has_watermark, .. }, Origin::LostTime) => {
-                    self.require_time(Origin::LostTime, column, &input, at)?;
+                    Self::require_time(Origin::LostTime, column, &input, at)?;
                     debug_assert!(!has_watermark);
                 }
                 _ => {}
@@ -212,7 +206,7 @@ impl Checker<'_> {
         let keyed_by_window = origins.iter().any(|origin| matches!(origin, Origin::Window(_)));
         let shape = match input.shape {
             Shape::Bounded => Shape::Bounded,
-            Shape::Updating => return Err(self.over_updating("an aggregate", at)),
+            Shape::Updating => return Err(Self::over_updating("an aggregate", at)),
             Shape::Windowed(spec) if keyed_by_window => Shape::Windowed(spec),
             Shape::Windowed(_) => {
                 return Err(SqlError::coded(
@@ -280,7 +274,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn over_updating(&self, what: &str, at: Option<crate::Position>) -> SqlError {
+    fn over_updating(what: &str, at: Option<crate::Position>) -> SqlError {
         SqlError::coded(
             Code::E08,
             format!("{what} over rows that are updated would count old and new ones"),
@@ -317,7 +311,7 @@ impl Checker<'_> {
                 "select from TABLE(TUMBLE(…)) with window_start in the list, or GROUP BY in a materialized view",
             )
             .at(self.clauses.distinct())),
-            Shape::Updating => Err(self.over_updating("DISTINCT", self.clauses.distinct())),
+            Shape::Updating => Err(Self::over_updating("DISTINCT", self.clauses.distinct())),
         }
     }
 
@@ -360,7 +354,7 @@ impl Checker<'_> {
                     Err(unbounded())
                 }
             }
-            (Shape::Updating, _) | (_, Shape::Updating) => Err(self.over_updating("a join", at)),
+            (Shape::Updating, _) | (_, Shape::Updating) => Err(Self::over_updating("a join", at)),
             _ => Err(unbounded()),
         }
     }
@@ -389,7 +383,7 @@ impl Checker<'_> {
                 return Err(SqlError::new("OVER windows on a stream are not available yet")
                     .hint("aggregate in TABLE(TUMBLE(…)) windows"));
             }
-            Shape::Updating => return Err(self.over_updating("an OVER window", None)),
+            Shape::Updating => return Err(Self::over_updating("an OVER window", None)),
         }
         Ok(Checked { origins, ..input })
     }

@@ -90,10 +90,7 @@ fn timestamp_ms(expr: &Expr) -> Option<i64> {
         Expr::Literal(ScalarValue::TimestampMicrosecond(Some(value), _), _) => Some(value.div_euclid(1000)),
         Expr::Literal(ScalarValue::TimestampNanosecond(Some(value), _), _) => Some(value.div_euclid(1_000_000)),
         Expr::Cast(Cast { expr, field }) => {
-            let literal = match expr.as_ref() {
-                Expr::Literal(value, _) => value,
-                _ => return None,
-            };
+            let Expr::Literal(literal, _) = expr.as_ref() else { return None };
             timestamp_ms(&Expr::Literal(literal.cast_to(field.data_type()).ok()?, None))
         }
         Expr::Alias(alias) => timestamp_ms(&alias.expr),
