@@ -86,7 +86,10 @@ fn resolve(
     let reader = values.reader();
     let wrong = |error: millstream_core::OptionError| anyhow!("{name}: {error}");
     let config = Config {
-        data: flags.data.clone().unwrap_or_else(|| reader.get("data").unwrap_or(DEFAULT_DATA).into()),
+        data: {
+            let given = reader.get("data").map(PathBuf::from);
+            flags.data.clone().or(given).unwrap_or_else(|| DEFAULT_DATA.into())
+        },
         queries: reader.get("queries").map(PathBuf::from),
         listen: {
             let given = reader.parse("listen", "an address and a port such as 127.0.0.1:8080").map_err(wrong)?;

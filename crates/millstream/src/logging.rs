@@ -7,13 +7,26 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless a filter says otherwise.
 const DEFAULT_FILTER: &str = "info,datafusion=warn,hyper=warn";
 
-/// Starts logging to standard error. A filter that cannot be read is reported and replaced by the default one.
+/// For commands whose results are on standard output: only what goes wrong is logged.
+const QUIET_FILTER: &str = "warn";
+
+/// Logging of a service.
 pub(crate) fn start() {
+    start_with(DEFAULT_FILTER);
+}
+
+/// Logging of a command that prints results.
+pub(crate) fn start_quiet() {
+    start_with(QUIET_FILTER);
+}
+
+/// Starts logging to standard error. A filter that cannot be read is reported and replaced by the default one.
+fn start_with(default: &str) {
     let wanted = ["MILLSTREAM_LOG", "RUST_LOG"].into_iter().find_map(|name| std::env::var(name).ok());
     let (filter, refused) = match wanted.as_deref().map(EnvFilter::try_new) {
         Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
-        None => (EnvFilter::new(DEFAULT_FILTER), None),
+        Some(Err(error)) => (EnvFilter::new(default), Some(error)),
+        None => (EnvFilter::new(default), None),
     };
     let is_json = std::env::var("MILLSTREAM_LOG_FORMAT").is_ok_and(|format| format == "json");
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

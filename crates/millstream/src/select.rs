@@ -75,6 +75,16 @@ pub(crate) fn where_equal(
     Ok(found)
 }
 
+/// All rows in ascending order of columns.
+pub(crate) fn ordered_by(
+    schema: &SchemaRef,
+    batches: Vec<RecordBatch>,
+    columns: &[usize],
+) -> Result<Vec<RecordBatch>, Problem> {
+    let order: Vec<Order> = columns.iter().map(|&column| Order { column, descending: false }).collect();
+    ordered(schema, batches, &order)
+}
+
 /// All rows in order, NULL last.
 pub(crate) fn ordered(
     schema: &SchemaRef,
@@ -111,6 +121,7 @@ pub(crate) fn page(batches: &[RecordBatch], offset: usize, limit: usize) -> Vec<
 }
 
 /// Kernels refuse types they cannot compare, such as ROW.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused_by_arrow(error: arrow::error::ArrowError) -> Problem {
     Problem::bad_request(error.to_string()).hint("filter and order by columns that are not nested")
 }

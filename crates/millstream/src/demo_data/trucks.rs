@@ -25,7 +25,7 @@ const STAY_SECONDS: std::ops::Range<i64> = 10..90;
 
 pub(super) struct Trucks {
     chance: SmallRng,
-    trucks: Vec<Truck>,
+    fleet: Vec<Truck>,
     next: usize,
 }
 
@@ -39,8 +39,8 @@ struct Truck {
 
 impl Trucks {
     pub(super) fn new(mut chance: SmallRng, now: EventTime) -> Self {
-        let trucks = (0..TRUCKS).map(|number| Truck::depart(&mut chance, number % STOPS.len(), now)).collect();
-        Self { chance, trucks, next: 0 }
+        let fleet = (0..TRUCKS).map(|number| Truck::depart(&mut chance, number % STOPS.len(), now)).collect();
+        Self { chance, fleet, next: 0 }
     }
 }
 
@@ -66,12 +66,12 @@ impl Producer for Trucks {
 
     fn next(&mut self, now: EventTime) -> (String, String) {
         let number = self.next;
-        self.next = (self.next + 1) % self.trucks.len();
-        if now >= self.trucks[number].leaves {
-            let from = self.trucks[number].to;
-            self.trucks[number] = Truck::depart(&mut self.chance, from, now);
+        self.next = (self.next + 1) % self.fleet.len();
+        if now >= self.fleet[number].leaves {
+            let from = self.fleet[number].to;
+            self.fleet[number] = Truck::depart(&mut self.chance, from, now);
         }
-        let truck = &self.trucks[number];
+        let truck = &self.fleet[number];
         let progress = truck.progress(now);
         let is_there = progress >= 1.0;
         let ((_, from_lat, from_lon), (stop, to_lat, to_lon)) = (STOPS[truck.from], STOPS[truck.to]);

@@ -91,8 +91,11 @@ impl Auth {
         let (scheme, given) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         let given = given.trim();
         // Every token is looked at, whichever fits: time must not tell which begins alike.
-        let fitting = self.tokens.iter().filter(|token| is_same(&token.token, given)).map(|token| token.role);
-        fitting.last().filter(|_| scheme.eq_ignore_ascii_case("bearer"))
+        let role = self.tokens.iter().fold(None, |found, token| {
+            let fits = is_same(&token.token, given);
+            if fits { Some(token.role) } else { found }
+        });
+        role.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
     }
 }
 

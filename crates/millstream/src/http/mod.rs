@@ -29,7 +29,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 pub(crate) use auth::{Auth, Role};
 pub(crate) use changes::EncodedChanges;
 pub(crate) use metrics::HttpMetrics;
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Problem, Shape};
 
 use crate::service::Service;
 use auth::{Access, Guard};

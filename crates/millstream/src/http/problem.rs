@@ -29,18 +29,18 @@ pub(crate) struct Problem {
 
 /// Its form on the wire; also an element of `errors` in the answer of a check.
 #[derive(Serialize)]
-pub(crate) struct Shape<'a> {
-    title: &'a str,
+pub(crate) struct Shape {
+    title: &'static str,
     status: u16,
-    detail: &'a str,
+    detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
+    code: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
+    hint: Option<String>,
 }
 
 impl Problem {
@@ -76,18 +76,20 @@ impl Problem {
         self
     }
 
-    pub(crate) fn shape(&self) -> Shape<'_> {
+    pub(crate) fn shape(self) -> Shape {
         Shape {
             title: self.title,
             status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code.as_deref(),
+            detail: self.detail,
+            code: self.code,
             line: self.at.map(|at| at.line),
             column: self.at.map(|at| at.column),
-            hint: self.hint.as_deref(),
+            hint: self.hint,
         }
     }
 }
+
+impl std::error::Error for Problem {}
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -157,10 +159,11 @@ impl From<PutError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let status = self.status;
         let body = serde_json::to_vec(&self.shape()).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+        let mut response = (status, body).into_response();
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert("www-authenticate", HeaderValue::from_static("Bearer"));
         }
         response

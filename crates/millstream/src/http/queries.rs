@@ -47,6 +47,7 @@ struct Target {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "members are named as the API has them")]
 struct Shard {
     source: String,
     shard: String,

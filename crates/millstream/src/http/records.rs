@@ -168,7 +168,7 @@ fn reason_of(error: &serde_json::Error) -> String {
 }
 
 fn line_breaks(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    text.split(|byte| *byte == b'\n').count() - 1
 }
 
 #[cfg(test)]

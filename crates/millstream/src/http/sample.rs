@@ -55,7 +55,7 @@ pub(super) async fn newest(
         for shard in &info.shards {
             records.extend(newest_of(&app.store, &name, shard.id, limit)?);
         }
-        records.sort_by(|a, b| (b.arrival_ms, b.sequence_number).cmp(&(a.arrival_ms, a.sequence_number)));
+        records.sort_by_key(|record| std::cmp::Reverse((record.arrival_ms, record.sequence_number)));
         records.truncate(limit);
         Ok(Json(Sample { records }))
     })

@@ -17,8 +17,9 @@ use millstream_sql::{ShowKind, parse};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::problem::{Shape, json_response};
+use super::problem::json_response;
 use super::{App, Problem, Role};
+use crate::report::Report;
 use crate::rows::{self, Column};
 use crate::secrets::redact;
 use crate::tasks;
@@ -55,29 +56,6 @@ struct Results {
     results: Vec<Done>,
 }
 
-#[derive(Serialize)]
-struct Checked<'a> {
-    statements: Vec<CheckedStatement<'a>>,
-    warnings: Vec<CheckedWarning<'a>>,
-    errors: Vec<Shape<'a>>,
-}
-
-#[derive(Serialize)]
-struct CheckedStatement<'a> {
-    statement: String,
-    kind: &'a str,
-    name: &'a str,
-    explain: &'a str,
-}
-
-#[derive(Serialize)]
-struct CheckedWarning<'a> {
-    code: &'a str,
-    message: &'a str,
-    line: Option<u64>,
-    column: Option<u64>,
-}
-
 pub(super) async fn execute(
     State(app): State<App>,
     Extension(role): Extension<Role>,
@@ -101,7 +79,7 @@ pub(super) async fn execute(
         Some(Outcome::Stream { rows, .. }) if is_alone => return Ok(follow(app, rows)),
         Some(Outcome::Rows { schema, rows, statement }) if is_alone => {
             let form = accepted(&headers);
-            return tasks::blocking(move || answer_rows(form, statement, &schema, rows)).await;
+            return tasks::blocking(move || answer_rows(form, &statement, &schema, rows)).await;
         }
         Some(last) => outcomes.push(last),
         None => {}
@@ -115,31 +93,7 @@ pub(super) async fn execute(
 
 pub(super) async fn check(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
     let sql = script(&headers, &body)?;
-    tasks::blocking(move || {
-        let report = app.engine.check(&sql);
-        let problems: Vec<Problem> = report.errors.into_iter().map(Problem::from).collect();
-        let checked = Checked {
-            statements: (report.statements.iter())
-                .map(|checked| CheckedStatement {
-                    statement: redact(&checked.statement),
-                    kind: checked.kind,
-                    name: &checked.name,
-                    explain: &checked.explain,
-                })
-                .collect(),
-            warnings: (report.warnings.iter())
-                .map(|warning| CheckedWarning {
-                    code: warning.code,
-                    message: &warning.message,
-                    line: warning.at.map(|at| at.line),
-                    column: warning.at.map(|at| at.column),
-                })
-                .collect(),
-            errors: problems.iter().map(Problem::shape).collect(),
-        };
-        Ok(Json(checked).into_response())
-    })
-    .await
+    tasks::blocking(move || Ok(Json(Report::from(app.engine.check(&sql))).into_response())).await
 }
 
 /// The text of the request: a member of JSON, or the body itself.
@@ -191,7 +145,7 @@ fn accepted(headers: &HeaderMap) -> &'static str {
 
 fn answer_rows(
     form: &'static str,
-    statement: String,
+    statement: &str,
     schema: &SchemaRef,
     batches: Vec<RecordBatch>,
 ) -> Result<Response, Problem> {
@@ -248,7 +202,7 @@ fn describe(app: &App, outcome: Outcome) -> Result<Done, Problem> {
         Outcome::Dropped { statement, name, .. } => done(statement, "dropped", name),
         Outcome::Altered { statement, name } => done(statement, "query", name),
         Outcome::Set { statement, key, .. } => done(statement, "set", key),
-        Outcome::Rows { statement, schema, rows } => selected(statement, &schema, &rows)?,
+        Outcome::Rows { statement, schema, rows } => selected(&statement, &schema, &rows)?,
         Outcome::Stream { statement, .. } => done(statement, "query", String::new()),
         Outcome::Explained { statement, text } => {
             let statement = redact(&statement);
@@ -268,7 +222,7 @@ fn describe(app: &App, outcome: Outcome) -> Result<Done, Problem> {
     })
 }
 
-fn selected(statement: String, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Done, Problem> {
+fn selected(statement: &str, schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Done, Problem> {
     let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if count > JSON_ROWS_MAX {
         let detail = format!("the SELECT has {count} rows, a JSON answer holds at most {JSON_ROWS_MAX}");
@@ -276,7 +230,7 @@ fn selected(statement: String, schema: &SchemaRef, batches: &[RecordBatch]) -> R
     }
     let columns = Some(rows::columns(schema));
     let rows = Some(rows::json_array(batches)?);
-    Ok(Done { statement: redact(&statement), kind: "rows", columns, rows, ..Done::default() })
+    Ok(Done { statement: redact(statement), kind: "rows", columns, rows, ..Done::default() })
 }
 
 /// Rows of three texts.

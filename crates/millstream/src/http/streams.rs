@@ -33,6 +33,7 @@ pub(super) struct StreamWithShards {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "members are named as the API has them")]
 struct Shard {
     shard: String,
     records: u64,

@@ -1,0 +1,99 @@
+//! Connectors for `run` and `check`: nothing leaves the machine. A replay stands in for streams that are read, and what
+//! would go to a stream or to `print` is handed to whoever prints the results.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use millstream_connectors::{Context, Registry, Replay, ReplayError, ReplayPlan};
+use millstream_core::{
+    BoxFuture, Clock, Connectors, Decoder, Emission, EventTime, OptionError, Roles, Sink, SinkError, Source, TableDecl,
+};
+use millstream_engine::Captured;
+use tokio::sync::mpsc;
+
+/// Connectors that are streams when the service runs.
+const STREAMS: [&str; 2] = ["stream", "kinesis"];
+const PRINT: &str = "print";
+
+/// See the module.
+pub(crate) struct Offline {
+    registry: Registry,
+    has_replay: bool,
+    printed: mpsc::Sender<Captured>,
+}
+
+impl Offline {
+    /// Without a replay streams can be declared and written, but not read.
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        replay: Option<Arc<Replay>>,
+        printed: mpsc::Sender<Captured>,
+    ) -> Result<Self, ReplayError> {
+        let has_replay = replay.is_some();
+        let replay = match replay {
+            Some(replay) => replay,
+            None => Arc::new(Replay::parse(&Bytes::new(), ReplayPlan::default())?),
+        };
+        let context = Context { replay: Some(replay), ..Context::new(clock) };
+        Ok(Self { registry: Registry::new(context), has_replay, printed })
+    }
+}
+
+fn connector(table: &TableDecl) -> &str {
+    table.options.get("connector").unwrap_or_default()
+}
+
+impl Connectors for Offline {
+    fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
+        let roles = self.registry.check(table)?;
+        Ok(Roles { sink: roles.sink || STREAMS.contains(&connector(table)), ..roles })
+    }
+
+    fn source(&self, table: &TableDecl) -> Result<Box<dyn Source>, OptionError> {
+        if STREAMS.contains(&connector(table)) && !self.has_replay {
+            let message = format!("the stream of `{}` cannot be read here; give its records with --replay", table.name);
+            return Err(OptionError::new("connector", message));
+        }
+        self.registry.source(table)
+    }
+
+    fn decoder(&self, table: &TableDecl) -> Result<Box<dyn Decoder>, OptionError> {
+        self.registry.decoder(table)
+    }
+
+    fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
+        if connector(table) == PRINT || STREAMS.contains(&connector(table)) {
+            return Ok(Box::new(Printed { table: table.name.clone(), printed: self.printed.clone() }));
+        }
+        self.registry.sink(table, query)
+    }
+}
+
+/// Hands rows to the printer, in order.
+struct Printed {
+    table: String,
+    printed: mpsc::Sender<Captured>,
+}
+
+impl Printed {
+    async fn hand_on(&self, rows: RecordBatch) -> Result<(), SinkError> {
+        let captured = Captured { table: self.table.clone(), rows };
+        let sent = self.printed.send(captured).await;
+        sent.map_err(|_| SinkError::Fatal { sink: self.table.clone(), reason: "nobody prints any more".to_owned() })
+    }
+}
+
+impl Sink for Printed {
+    fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(self.hand_on(emission.rows.clone()))
+    }
+
+    fn tick(&mut self, _: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
