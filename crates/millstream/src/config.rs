@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use millstream_connectors::AwsSettings;
@@ -55,7 +55,10 @@ pub(crate) fn load(flags: &ServeFlags) -> anyhow::Result<Config> {
         }
         None => String::new(),
     };
-    let name = file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display().to_string();
+    let name = file.map_or("the configuration".to_owned(), |file| file.display().to_string());
+    for variable in std::env::vars().map(|(variable, _)| variable).filter(|variable| is_unknown(variable)) {
+        tracing::warn!("{variable} is set and means nothing here; look for a misspelt word");
+    }
     resolve(flags, &name, &text, &|variable| std::env::var(variable).ok())
 }
 
@@ -131,6 +134,13 @@ pub(crate) fn workers(given: Option<usize>) -> anyhow::Result<usize> {
 fn first_of(given: Option<&str>, variables: &[&str], environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let from_environment = || variables.iter().find_map(|variable| environment(variable));
     given.map(ToOwned::to_owned).or_else(from_environment).filter(|value| !value.is_empty())
+}
+
+/// A variable that looks like one of ours. It is no error: orchestrators set variables of their own making.
+fn is_unknown(variable: &str) -> bool {
+    const OTHERS: [&str; 4] =
+        ["MILLSTREAM_CONFIG", "MILLSTREAM_LOG", "MILLSTREAM_LOG_FORMAT", "MILLSTREAM_AUTH_TOKENS"];
+    variable.starts_with(PREFIX) && !OTHERS.contains(&variable) && !KEYS.iter().any(|key| variable_of(key) == variable)
 }
 
 fn variable_of(key: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -64,7 +65,8 @@ impl DataFolder {
             text.push_str(";\n");
         }
         let fresh = self.path.join(format!("{DEFINITIONS}.new"));
-        let mut file = File::create(&fresh)?;
+        // Options of tables may hold passwords.
+        let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&fresh, self.definitions_path())?;

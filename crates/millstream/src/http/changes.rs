@@ -211,3 +211,110 @@ impl Encoded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::http::testing::TestService;
+    use axum::http::Request;
+    use futures::StreamExt as _;
+    use tower::ServiceExt as _;
+
+    const TABLES: &str = "CREATE TABLE t (id STRING, n INT) WITH ('connector' = 'stream', 'format' = 'json');
+        CREATE MATERIALIZED VIEW v WITH ('ttl' = '1 d') AS SELECT id, sum(n) AS n FROM t GROUP BY id";
+
+    /// An event's id, kind and data.
+    type Event = (String, String, serde_json::Value);
+
+    struct Events {
+        body: axum::body::BodyDataStream,
+        text: String,
+    }
+
+    impl Events {
+        async fn open(service: &TestService, last: Option<&str>) -> Self {
+            let mut request = Request::builder().uri("/api/v1/tables/v/changes");
+            if let Some(last) = last {
+                request = request.header("last-event-id", last);
+            }
+            let response = service.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+            Self { body: response.into_body().into_data_stream(), text: String::new() }
+        }
+
+        /// The next event that is no watermark; `None` at the end.
+        async fn next(&mut self) -> Option<Event> {
+            loop {
+                while let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let fields: BTreeMap<String, String> = (event.lines())
+                        .filter_map(|line| line.split_once(": "))
+                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                        .collect();
+                    self.text = rest.to_owned();
+                    if fields.get("event").is_some_and(|kind| kind != "watermark") {
+                        let data = serde_json::from_str(&fields["data"]).unwrap();
+                        return Some((fields["id"].clone(), fields["event"].clone(), data));
+                    }
+                }
+                let piece = self.body.next().await?.unwrap();
+                self.text.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+        }
+    }
+
+    async fn put(service: &TestService, records: &str) {
+        let answer = service.ask("POST", "/api/v1/streams/t/records?key=id", records).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    async fn service() -> TestService {
+        let service = TestService::open();
+        service.ask("POST", "/api/v1/streams/t", "").await;
+        let answer = service.ask("POST", "/api/v1/sql", TABLES).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        service
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_snapshot_comes_first_then_changes_and_a_reader_resumes() {
+        let service = service().await;
+        let mut events = Events::open(&service, None).await;
+        let (_, kind, data) = events.next().await.unwrap();
+        assert_eq!((kind.as_str(), data["rows"].as_array().unwrap().len()), ("snapshot", 0));
+
+        put(&service, r#"{"id":"a","n":1}"#).await;
+        let (first, kind, data) = events.next().await.unwrap();
+        assert_eq!((kind.as_str(), &data["rows"][0]["id"], &data["rows"][0]["n"]), ("upsert", &"a".into(), &1.into()));
+        put(&service, r#"{"id":"a","n":2}"#).await;
+        let (second, _, data) = events.next().await.unwrap();
+        assert_eq!(data["rows"][0]["n"], 3);
+
+        let mut resumed = Events::open(&service, Some(&first)).await;
+        let (id, kind, data) = resumed.next().await.unwrap();
+        assert_eq!((&id, kind.as_str(), &data["rows"][0]["n"]), (&second, "upsert", &3.into()));
+
+        for foreign in ["ff-1", "1", "", &format!("{second}0")] {
+            let mut fresh = Events::open(&service, Some(foreign)).await;
+            let (id, kind, data) = fresh.next().await.unwrap();
+            assert_eq!((&id, kind.as_str(), &data["rows"][0]["n"]), (&second, "snapshot", &3.into()), "{foreign}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn readers_end_with_their_table_and_with_the_service() {
+        let service = service().await;
+        let mut events = Events::open(&service, None).await;
+        events.next().await.unwrap();
+        assert_eq!(service.ask("DELETE", "/api/v1/queries/v", "").await.status, 204);
+        assert_eq!(events.next().await, None);
+
+        let service = self::service().await;
+        let mut events = Events::open(&service, None).await;
+        events.next().await.unwrap();
+        service.app.begin_stop();
+        assert_eq!(events.next().await, None);
+        assert_eq!(service.ask("GET", "/ready", "").await.status, 503);
+    }
+}

@@ -244,3 +244,63 @@ fn listed(statement: String, name: Option<String>, titles: [&str; 3], listed: &[
     let columns = Some(titles.map(column).into());
     Ok(Done { statement, kind: "rows", name, columns, rows: Some(rows), ..Done::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::testing::TestService;
+
+    const TABLE: &str = "CREATE TABLE t (id STRING, n INT) WITH ('connector' = 'stream', 'format' = 'json')";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn rows_come_in_the_form_that_is_asked_for() {
+        let service = TestService::open();
+        let sql = "SELECT 1 AS n, 'a' AS s";
+        for (accept, content_type, body) in [
+            (
+                "*/*",
+                "application/json",
+                r#"{"results":[{"statement":"SELECT 1 AS n, 'a' AS s","kind":"rows","columns":[{"name":"n","type":"BIGINT"},{"name":"s","type":"STRING"}],"rows":[{"n":1,"s":"a"}]}]}"#,
+            ),
+            ("application/x-ndjson", "application/x-ndjson", "{\"n\":1,\"s\":\"a\"}\n"),
+            ("application/json;q=0.5, text/csv", "text/csv", "n,s\n1,a\n"),
+        ] {
+            let answer = service.send("POST", "/api/v1/sql", &[("accept", accept)], sql).await;
+            assert_eq!((answer.status, answer.content_type.as_str(), answer.body.as_str()), (200, content_type, body));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_select_over_a_stream_answers_lines_until_its_limit() {
+        let service = TestService::open();
+        service.ask("POST", "/api/v1/streams/t", "").await;
+        service
+            .ask("POST", "/api/v1/streams/t/records", r#"[{"id":"a","n":1},{"id":"b","n":2},{"id":"c","n":3}]"#)
+            .await;
+        assert_eq!(service.ask("POST", "/api/v1/sql", TABLE).await.status, 200);
+        let answer = service.ask("POST", "/api/v1/sql", "SELECT id FROM t LIMIT 2").await;
+        assert_eq!((answer.content_type.as_str(), answer.body.as_str()), (NDJSON, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n"));
+        let answer = service.ask("POST", "/api/v1/sql", "SELECT id FROM t; SELECT 1 AS one").await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("has to be the only statement"), "{}", answer.body);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn statements_take_effect_all_or_none_and_secrets_are_hidden() {
+        let service = TestService::open();
+        let answer =
+            service.ask("POST", "/api/v1/sql", &format!("{TABLE}; CREATE VIEW v AS SELECT nothing FROM t")).await;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert_eq!(service.ask("POST", "/api/v1/sql", &format!("{TABLE}; {TABLE}")).await.status, 409);
+        let secret = "CREATE TABLE s (a INT) WITH ('connector' = 'print', 'password' = 'hunter2')";
+        for path in ["/api/v1/sql", "/api/v1/sql/check"] {
+            let answer = service.ask("POST", path, secret).await;
+            assert!(!answer.body.contains("hunter2"), "{}", answer.body);
+        }
+        let body = format!(r#"{{"sql":"{TABLE}; CREATE VIEW v AS SELECT id FROM t; SHOW STREAMS"}}"#);
+        let answer = service.send("POST", "/api/v1/sql", &[("content-type", "application/json")], &body).await;
+        assert!(answer.body.contains(r#""kind":"view","name":"v""#), "{}", answer.body);
+        let kept = service.app.kept_definitions().unwrap().1;
+        assert!(kept.ends_with(&format!("{TABLE};\nCREATE VIEW v AS SELECT id FROM t;\n")), "{kept}");
+    }
+}

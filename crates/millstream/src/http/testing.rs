@@ -38,6 +38,10 @@ impl TestService {
         Self { router: router(&app), app, _folder: folder }
     }
 
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.app.store
     }
