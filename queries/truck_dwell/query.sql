@@ -20,8 +20,8 @@ SELECT truck_id,
 FROM positions
 GROUP BY truck_id;
 
--- How long each truck has stood at each stop today.
-CREATE MATERIALIZED VIEW dwell_time WITH ('ttl' = '1 d') AS
+-- How long each truck has stood at each stop, day by day; today's rows change until the day is over.
+CREATE MATERIALIZED VIEW dwell_time WITH ('retention' = '7 d') AS
 SELECT truck_id, stop_id, date_trunc('day', event_time) AS day,
   min(event_time) AS arrived,
   max(event_time) AS last_seen,
