@@ -26,8 +26,16 @@ use crate::{config, logging, tasks, usage};
 
 /// Results that may wait to be printed before queries wait too.
 const PRINT_QUEUE: usize = 256;
-/// The table name of rows of a SELECT.
-const SELECTED: &str = "select";
+/// Names of the rows of SELECTs: `select`, `select_2`, …; their columns differ.
+#[derive(Default)]
+struct Selects(usize);
+
+impl Selects {
+    fn name(&mut self) -> String {
+        self.0 += 1;
+        if self.0 == 1 { "select".to_owned() } else { format!("select_{}", self.0) }
+    }
+}
 
 /// What `--stats` prints.
 #[derive(Serialize)]
@@ -140,12 +148,12 @@ async fn stream(
     printer: &mut Printer<Stdout>,
 ) -> anyhow::Result<Counts> {
     let (first, last) = split(engine, name, script)?;
-    let mut following = Vec::new();
+    let (mut following, mut selects) = (Vec::new(), Selects::default());
     for outcome in execute(engine, first).await? {
         match outcome {
-            Outcome::Stream { rows, .. } => following.push(tasks::start(follow(rows, results.clone()))),
+            Outcome::Stream { rows, .. } => following.push(tasks::start(follow(selects.name(), rows, results.clone()))),
             Outcome::Explained { text, .. } => eprint!("{text}"),
-            Outcome::Rows { rows, .. } => print_all(printer, SELECTED, &rows)?,
+            Outcome::Rows { rows, .. } => print_all(printer, &selects.name(), &rows)?,
             _ => {}
         }
     }
@@ -179,7 +187,7 @@ async fn stream(
     }
     for outcome in execute(engine, last).await? {
         if let Outcome::Rows { rows, .. } = outcome {
-            print_all(printer, SELECTED, &rows)?;
+            print_all(printer, &selects.name(), &rows)?;
         }
     }
     let counts = counts(engine);
@@ -218,14 +226,14 @@ async fn execute(engine: &Engine, scripts: Scripts) -> anyhow::Result<Vec<Outcom
 }
 
 /// Rows of a SELECT over a stream, until the input or LIMIT ends it.
-async fn follow(mut selected: ClientRows, results: mpsc::Sender<Captured>) {
+async fn follow(table: String, mut selected: ClientRows, results: mpsc::Sender<Captured>) {
     let mut left = selected.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     while left > 0
         && let Some(rows) = selected.next().await
     {
         let rows = rows.slice(0, rows.num_rows().min(left));
         left -= rows.num_rows();
-        if results.send(Captured { table: SELECTED.to_owned(), rows }).await.is_err() {
+        if results.send(Captured { table: table.clone(), rows }).await.is_err() {
             return;
         }
     }
