@@ -1,0 +1,56 @@
+"""`millstream run` and `millstream check`, as scripts use them."""
+
+import json
+from collections import Counter
+
+import pytest
+from conftest import REPOSITORY, command
+from user_events import TABLE, TOTALS
+
+TOPICS = sorted(folder.name for folder in (REPOSITORY / "queries").iterdir() if folder.is_dir())
+
+
+def lines_of(text):
+    return Counter(json.dumps(json.loads(line), sort_keys=True) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("mode", [[], ["--batch"]], ids=["stream", "batch"])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_run_prints_the_expected_rows_of_every_query(topic, mode):
+    folder = REPOSITORY / "queries" / topic
+    ran = command("run", folder / "query.sql", "--replay", folder / "input.ndjson", "--stats", *mode)
+    assert ran.returncode == 0, ran.stderr
+    assert lines_of(ran.stdout) == lines_of((folder / "expected.ndjson").read_text())
+    stats = json.loads(ran.stderr.splitlines()[-1])
+    assert stats["rows_in"] == len((folder / "input.ndjson").read_text().splitlines())
+    assert stats["rows_out"] > 0 and stats["seconds"] > 0
+
+
+def test_run_fails_with_the_place_of_a_mistake(tmp_path):
+    script = tmp_path / "wrong.sql"
+    script.write_text(TABLE.strip() + "\nSELECT nope FROM events;\n")
+    replay = tmp_path / "replay.ndjson"
+    replay.write_text("")
+    ran = command("run", script, "--replay", replay)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "wrong.sql:5:8" in ran.stderr and "nope" in ran.stderr
+    replay.write_text("{}\n{nonsense\n")
+    script.write_text(TABLE + TOTALS)
+    ran = command("run", script, "--replay", replay)
+    assert ran.returncode == 1 and "line" in ran.stderr, ran.stderr
+
+
+def test_check_answers_by_its_exit_status_and_in_json(tmp_path):
+    good, wrong = tmp_path / "good.sql", tmp_path / "wrong.sql"
+    good.write_text(TABLE + TOTALS)
+    wrong.write_text(TABLE.strip() + "\nSELECT nope FROM events;\n")
+    ran = command("check", good)
+    assert (ran.returncode, "totals" in ran.stdout) == (0, True), ran.stderr
+    ran = command("check", good, wrong, "--format", "json")
+    assert ran.returncode == 1
+    of_good, of_wrong = json.loads(ran.stdout)["files"]
+    assert [statement["name"] for statement in of_good["statements"]] == ["events", "totals"]
+    assert of_good["errors"] == []
+    (error,) = of_wrong["errors"]
+    assert (error["line"], error["column"]) == (5, 8)
+    assert command("check", REPOSITORY / "queries/user_events/query.sql").returncode == 0
