@@ -50,14 +50,14 @@ def command(*arguments, **more):
 
 
 class Service:
-    """`millstream serve` in a process of its own."""
+    """`millstream serve` (or another command that serves) in a process of its own."""
 
-    def __init__(self, data, log, arguments=()):
+    def __init__(self, data, log, arguments=(), command="serve"):
         self.data = data
         self.log = log
         with open(log, "w") as output:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--data", data, "--listen", "127.0.0.1:0", *map(str, arguments)],
+                [BINARY, command, "--data", data, "--listen", "127.0.0.1:0", *map(str, arguments)],
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -124,9 +124,9 @@ def start(tmp_path):
     """Starts services; whatever still runs at the end of the test is stopped."""
     started = []
 
-    def start_one(*arguments, data=None):
+    def start_one(*arguments, command="serve"):
         log = tmp_path / f"millstream-{len(started)}.log"
-        started.append(Service(data or tmp_path / "data", log, arguments))
+        started.append(Service(tmp_path / "data", log, arguments, command))
         return started[-1]
 
     yield start_one

@@ -1,9 +1,11 @@
 """What a start refuses, and what a stop completes."""
 
+import json
 import re
 import signal
 import socket
 
+import pyarrow.parquet
 import pytest
 from conftest import command, eventually
 from user_events import STREAM, TABLE, closing, events, per_minute_of
@@ -70,23 +72,23 @@ def test_told_to_stop_it_completes_its_files_and_exits_0_within_10_seconds(start
     eventually(lambda: service.json(f"/api/v1/queries/{query['name']}")["rows_out"] >= len(expected))
     assert service.stop(signal.SIGTERM) == 0
 
-    if file_format == "parquet":
-        assert_parquet_rows(folder, len(expected))
-    else:
-        lines = [line for file in written(folder) for line in file.read_text().splitlines()]
-        assert len(lines) == len(expected)
-    assert all(not file.name.startswith((".", "_")) for file in written(folder)), "no file is left unfinished"
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    assert all(not file.name.startswith((".", "_")) for file in files), f"files are left unfinished: {files}"
+    rows = [row for file in files for row in ROWS_OF[file_format](file)]
+    found = {(row["window_start"], row["user_id"]): row["events"] for row in rows}
+    assert (found, len(rows)) == (expected, len(expected))
 
 
-def written(folder):
-    return [file for file in sorted(folder.rglob("*")) if file.is_file()]
+def json_rows(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def assert_parquet_rows(folder, expected):
-    for file in written(folder):
-        content = file.read_bytes()
-        assert content[:4] == content[-4:] == b"PAR1", file
-    assert written(folder)
+def parquet_rows(file):
+    rows = pyarrow.parquet.read_table(file).to_pylist()
+    return [row | {"window_start": row["window_start"].isoformat(timespec="milliseconds")} for row in rows]
+
+
+ROWS_OF = {"json": json_rows, "parquet": parquet_rows}
 
 
 def test_open_change_streams_do_not_keep_it_from_stopping(start):
@@ -94,4 +96,14 @@ def test_open_change_streams_do_not_keep_it_from_stopping(start):
     service.sql(TABLE + "CREATE MATERIALIZED VIEW v AS SELECT user_id, count(*) AS n FROM events GROUP BY user_id")
     answer = service.get("/api/v1/tables/v/changes", stream=True)
     assert answer.status_code == 200
+    assert service.stop() == 0
+
+
+def test_the_demo_fills_its_tables_by_itself(start):
+    service = start(command="demo")
+    tables = {table["name"] for table in service.json("/api/v1/tables")["tables"]}
+    assert {"events_per_user", "truck_positions"} <= tables
+    for table in ("events_per_user", "truck_positions"):
+        eventually(lambda: service.rows(table))
+    assert service.get("/ready").status_code == 200
     assert service.stop() == 0
