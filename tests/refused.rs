@@ -69,7 +69,7 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     // Errors without a code: what was meant is not known, or not there.
     ("SELEC 1", "cannot start with SELEC", (1, 1), "statements start with"),
     ("CREATE MATERIALIZED VIEW m AS SELECT nope FROM events", "nope", (1, 38), ""),
-    ("SELECT * FROM evnts", "`evnts` does not exist", (1, 1), "events"),
+    ("SELECT * FROM evnts", "`evnts` does not exist", (1, 15), "events"),
     ("CREATE TABLE t (a STRING) WITH ('connector' = 'kinesys')", "kinesys", (1, 33), ""),
     (
         "CREATE TABLE t (a STRING)\nWITH ('connector' = 'stream', 'format' = 'json', 'shads' = '2')",

@@ -21,6 +21,7 @@ use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::{Catalog, Relation, Table};
+use crate::plan::unknown_relation;
 use crate::window::WindowFunctions;
 use crate::{SqlError, functions};
 use millstream_core::Clock;
@@ -103,7 +104,10 @@ impl Session {
         query: ast::Query,
     ) -> Result<(LogicalPlan, Vec<String>), SqlError> {
         let names = Names { session: self, catalog, reading, depth: 0, read: Mutex::default() };
-        let plan = names.plan(query)?;
+        let plan = names.plan(query.clone()).map_err(|error| match SqlError::from(error) {
+            error @ SqlError { at: Some(_), .. } => error,
+            error => error.at(unknown_relation(&query, catalog)),
+        })?;
         let read = names.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok((plan, read.into_iter().collect()))
     }

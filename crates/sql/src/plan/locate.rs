@@ -7,6 +7,8 @@ use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{self, GroupByExpr, Query, SetExpr, Spanned, TableFactor, Visit, Visitor};
 
 use crate::Position;
+use crate::catalog::Catalog;
+use crate::parse::fold;
 
 /// The places of a query's clauses, outermost query first.
 #[derive(Debug, Default)]
@@ -63,6 +65,39 @@ impl Clauses {
     /// A call for the current time.
     pub(crate) fn clock(&self) -> Option<Position> {
         self.clock.first().copied().flatten()
+    }
+}
+
+/// The first relation of a query that neither the catalog nor a WITH of the query has. DataFusion reports such names
+/// without a place.
+pub(crate) fn unknown_relation(query: &Query, catalog: &Catalog) -> Option<Position> {
+    let mut relations = Relations::default();
+    let _ = query.visit(&mut relations);
+    let known = |name: &String| catalog.get(name).is_some() || relations.with.contains(name);
+    relations.named.iter().find(|(name, _)| !known(name)).and_then(|(_, at)| *at)
+}
+
+#[derive(Default)]
+struct Relations {
+    with: Vec<String>,
+    named: Vec<(String, Option<Position>)>,
+}
+
+impl Visitor for Relations {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.with.extend(with.map(|cte| fold(&cte.alias.name)));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args: None, .. } = factor {
+            let parts = name.0.iter().filter_map(|part| part.as_ident()).map(fold);
+            self.named.push((parts.collect::<Vec<_>>().join("."), Position::of(name.span())));
+        }
+        ControlFlow::Continue(())
     }
 }
 

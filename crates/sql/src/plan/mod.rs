@@ -20,6 +20,7 @@ use check::Allowed;
 use locate::Clauses;
 
 pub use cut::LeafNode;
+pub(crate) use locate::unknown_relation;
 
 /// What a query is planned for.
 #[derive(Clone, Debug)]
