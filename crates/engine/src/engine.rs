@@ -16,6 +16,7 @@ use millstream_sql::{
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::attached::Part;
 use crate::errors::{ERROR_STREAM, error_stream_schema};
 use crate::faults::FaultLog;
 use crate::lane::Pinning;
@@ -26,7 +27,7 @@ use crate::output::Captured;
 use crate::source::SourceSpec;
 use crate::stats::{QueryStats, SourceStats};
 use crate::threads;
-use crate::worker::{Part, Worker};
+use crate::worker::Worker;
 
 /// Messages that may wait for a closer before workers wait.
 pub(crate) const CLOSER_QUEUE: usize = 1024;

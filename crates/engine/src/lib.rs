@@ -10,14 +10,17 @@
 //!                            ▲────────────Snap────────────┘
 //! ```
 
+mod attached;
 mod batch;
 mod close;
 mod closer;
+mod compile;
 mod control;
 mod engine;
 mod errors;
 mod execute;
 mod faults;
+mod feed;
 mod hot;
 mod lane;
 mod live_table;
@@ -28,6 +31,7 @@ mod output;
 mod pane;
 mod physical;
 mod source;
+mod start;
 mod stats;
 mod system;
 mod threads;

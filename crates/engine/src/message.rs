@@ -7,11 +7,11 @@ use arrow::array::RecordBatch;
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::attached::Attachment;
 use crate::merge::Merge;
 use crate::pane::Delta;
 use crate::source::SourceDecoder;
 use crate::stats::SourceStats;
-use crate::worker::Attachment;
 
 /// One reading of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,146 @@
+//! A query as a worker has it: its panes on this worker, and the way to its closer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use crossbeam_channel::Sender;
+use millstream_core::{EventTime, Window, WindowSpec};
+
+use crate::errors::Fault;
+use crate::faults::FaultLog;
+use crate::feed::{Feed, row_text};
+use crate::hot::{CompiledHot, CompiledLeaf, isolate};
+use crate::message::{LaneId, QueryId, ToCloser};
+use crate::pane::{PaneLayout, PaneTable};
+use crate::stats::QueryStats;
+
+/// A query as a worker needs it.
+#[derive(Clone)]
+pub(crate) struct Attachment {
+    pub(crate) query: QueryId,
+    pub(crate) name: Arc<str>,
+    /// The lanes it reads, and what it does with the rows of their sources.
+    pub(crate) lanes: Vec<LaneId>,
+    pub(crate) parts: Vec<Arc<Part>>,
+    pub(crate) closer: Sender<ToCloser>,
+    pub(crate) stats: Arc<QueryStats>,
+}
+
+/// What a query does with the rows of one source.
+pub(crate) struct Part {
+    pub(crate) source: String,
+    pub(crate) work: Work,
+}
+
+/// HOT, and where its rows go.
+pub(crate) enum Work {
+    /// To the closer, as they are.
+    Rows { hot: CompiledHot, schema: SchemaRef },
+    /// Into panes, or without a window into one table that is handed over after every batch.
+    Aggregate { leaf: usize, compiled: CompiledLeaf, layout: PaneLayout, window: Option<WindowSpec> },
+}
+
+impl Part {
+    /// What is done to each row.
+    fn hot(&self) -> &CompiledHot {
+        match &self.work {
+            Work::Rows { hot, .. } => hot,
+            Work::Aggregate { compiled, .. } => &compiled.hot,
+        }
+    }
+}
+
+/// Panes by window and leaf; updating queries have one without a window.
+pub(crate) type Panes = BTreeMap<(Option<Window>, usize), PaneTable>;
+
+/// An attachment and its state on one worker.
+pub(crate) struct Attached {
+    pub(crate) attachment: Attachment,
+    panes: Panes,
+    /// Windows that end by this have closed.
+    closed: EventTime,
+}
+
+impl Attached {
+    pub(crate) fn new(attachment: Attachment) -> Self {
+        Self { attachment, panes: Panes::new(), closed: EventTime::MIN }
+    }
+
+    /// Hands over the panes of windows that end by `close`, which close now, or all panes.
+    pub(crate) fn snap(&mut self, close: EventTime, all: bool) {
+        self.closed = self.closed.max(close);
+        let wanted: Vec<(Option<Window>, usize)> = (self.panes.keys())
+            .filter(|(window, _)| all || window.is_some_and(|window| window.end <= close))
+            .copied()
+            .collect();
+        for key in wanted {
+            self.hand_over(key);
+        }
+        self.tell(ToCloser::Snapped);
+    }
+
+    /// The closer ends before its query only when the whole query is being dropped.
+    pub(crate) fn tell(&self, message: ToCloser) {
+        let _ = self.attachment.closer.send(message);
+    }
+
+    /// Takes a batch of one of its sources.
+    pub(crate) fn feed(
+        &mut self,
+        source: &str,
+        shard: &str,
+        rows: &RecordBatch,
+        times: Option<&Int64Array>,
+        faults: &FaultLog,
+    ) {
+        let Self { attachment, panes, closed } = self;
+        let mut bad_rows = Vec::new();
+        for part in attachment.parts.iter().filter(|part| part.source == source) {
+            let mut feed = Feed { attachment, panes, closed: *closed, part, shard, late: Vec::new(), broken: None };
+            isolate(
+                rows,
+                0,
+                &mut |batch, first| {
+                    let passed = part.hot().run(batch)?;
+                    let times = times.map(|times| times.slice(first, batch.num_rows()));
+                    feed.take(batch.num_rows(), passed, times.as_ref());
+                    Ok(())
+                },
+                &mut |row, reason| bad_rows.push((part.source.clone(), row, reason)),
+            );
+            faults.report(std::mem::take(&mut feed.late));
+            if let Some(reason) = feed.broken {
+                let _ = attachment.closer.send(ToCloser::Failed(reason));
+            }
+        }
+        attachment.stats.rejected.add(bad_rows.len() as u64);
+        faults.report(bad_rows.into_iter().map(|(source, row, reason)| {
+            let time = times.map(|times| EventTime(times.value(row)));
+            let text = row_text(rows, row);
+            Fault::of_row(&attachment.name, &source, shard, time, text, reason).named("evaluation")
+        }));
+    }
+
+    /// Hands over what an updating query gathered of a batch.
+    pub(crate) fn hand_over_updates(&mut self) {
+        let updates: Vec<(Option<Window>, usize)> =
+            self.panes.keys().filter(|(window, _)| window.is_none()).copied().collect();
+        for key in updates {
+            self.hand_over(key);
+        }
+    }
+
+    fn hand_over(&mut self, key: (Option<Window>, usize)) {
+        let Some(pane) = self.panes.remove(&key) else { return };
+        if pane.is_empty() {
+            return;
+        }
+        let (window, leaf) = key;
+        match pane.freeze() {
+            Ok(delta) => self.tell(ToCloser::Delta { leaf, window, delta }),
+            Err(error) => self.tell(ToCloser::Failed(error.strip_backtrace())),
+        }
+    }
+}
