@@ -92,6 +92,9 @@ class Service:
     def post(self, path, **more):
         return requests.post(self.url + path, timeout=PATIENCE_SECONDS, **more)
 
+    def delete(self, path):
+        return requests.delete(self.url + path, timeout=PATIENCE_SECONDS)
+
     def json(self, path):
         answer = self.get(path)
         assert answer.status_code == 200, answer.text
