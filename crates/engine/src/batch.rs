@@ -35,6 +35,8 @@ use crate::window_assign::WindowAssignExec;
 pub struct BatchResult {
     /// The live table or sink that it would have gone to.
     pub table: String,
+    /// The connector of that sink; `None` for a live table.
+    pub connector: Option<String>,
     pub rows: Vec<RecordBatch>,
 }
 
@@ -82,11 +84,11 @@ pub fn run_batch(
     }
     for query in &queries {
         let rows = run_query(&session, runtime, query, &sources)?;
-        let table = match &query.target {
-            Target::Sink(table) => table.decl.name.clone(),
-            Target::LiveTable { .. } | Target::Client { .. } => query.name.clone(),
+        let (table, connector) = match &query.target {
+            Target::Sink(table) => (table.decl.name.clone(), table.decl.options.get("connector").map(str::to_owned)),
+            Target::LiveTable { .. } | Target::Client { .. } => (query.name.clone(), None),
         };
-        batch.results.push(BatchResult { table, rows });
+        batch.results.push(BatchResult { table, connector, rows });
     }
     Ok(batch)
 }

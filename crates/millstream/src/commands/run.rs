@@ -131,7 +131,8 @@ async fn batch(
     let (connectors, runtime) = (Arc::clone(connectors), tokio::runtime::Handle::current());
     let ran = tokio::task::spawn_blocking(move || run_batch(connectors.as_ref(), clock, &script, &runtime)).await;
     let ran = ran.context("the batch run broke off")?.map_err(|error| anyhow!("{}", scripts::located(name, &error)))?;
-    for result in &ran.results {
+    // A blackhole swallows here as it does on a stream; every other result is printed.
+    for result in ran.results.iter().filter(|result| result.connector.as_deref() != Some("blackhole")) {
         for rows in &result.rows {
             printer.print(&result.table, rows)?;
         }
