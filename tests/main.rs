@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod aggregates;
 mod architecture;
 mod batch_equals_stream;
 mod harness;

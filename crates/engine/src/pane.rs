@@ -4,11 +4,14 @@
 //! is either being filled or frozen into a [`Delta`]: the same thing travels between threads, merges into another table
 //! and (later) is a checkpoint's increment.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::compute::{SortColumn, lexsort_to_indices};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::Result;
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::GroupsAccumulatorAdapter;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
@@ -27,6 +30,7 @@ pub(crate) struct PaneLayout {
 
 /// Groups and their accumulators, being filled.
 pub(crate) struct PaneTable {
+    layout: PaneLayout,
     groups: Option<Box<dyn GroupValues>>,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     /// Whether any row came: a table without keys has a group only then.
@@ -81,7 +85,7 @@ impl PaneLayout {
             Some(new_group_values(Arc::clone(&self.keys), &GroupOrdering::None)?)
         };
         let accumulators = self.functions.iter().map(|function| self.accumulator(function)).collect::<Result<_>>()?;
-        Ok(PaneTable { groups, accumulators, touched: false, scratch: Vec::new() })
+        Ok(PaneTable { layout: self.clone(), groups, accumulators, touched: false, scratch: Vec::new() })
     }
 
     /// One table with everything the deltas hold.
@@ -107,8 +111,14 @@ impl PaneTable {
             return Ok(());
         }
         let groups = self.intern(rows, keys)?;
-        for (accumulator, arguments) in self.accumulators.iter_mut().zip(arguments) {
-            accumulator.update_batch(&arguments.values, &self.scratch, arguments.filter.as_ref(), groups)?;
+        let functions = &self.layout.functions;
+        for ((accumulator, arguments), function) in self.accumulators.iter_mut().zip(arguments).zip(functions) {
+            if needs_sorted_input(function) {
+                let fresh = self.layout.accumulator(function)?;
+                update_sorted(accumulator.as_mut(), fresh, function, arguments, &self.scratch, groups)?;
+            } else {
+                accumulator.update_batch(&arguments.values, &self.scratch, arguments.filter.as_ref(), groups)?;
+            }
         }
         Ok(())
     }
@@ -175,6 +185,47 @@ impl PaneTable {
             _ => Ok((Vec::new(), usize::from(self.touched))),
         }
     }
+}
+
+/// Whether an aggregate takes its rows in the order of its ORDER BY and does not sort them itself, as `nth_value`.
+fn needs_sorted_input(function: &AggregateFunctionExpr) -> bool {
+    function.order_sensitivity() == AggregateOrderSensitivity::HardRequirement && !function.order_bys().is_empty()
+}
+
+/// Sorts a batch for such an aggregate. Batches come in any order, so each is accumulated by itself and merged: merging
+/// keeps the order, adding rows behind others would not.
+fn update_sorted(
+    into: &mut dyn GroupsAccumulator,
+    mut fresh: Box<dyn GroupsAccumulator>,
+    function: &AggregateFunctionExpr,
+    arguments: &Arguments,
+    group_of: &[usize],
+    groups: usize,
+) -> Result<()> {
+    let order_bys = function.order_bys();
+    let keys = &arguments.values[arguments.values.len() - order_bys.len()..];
+    let columns: Vec<SortColumn> = (keys.iter().zip(order_bys))
+        .map(|(values, by)| SortColumn { values: Arc::clone(values), options: Some(by.options) })
+        .collect();
+    let order = lexsort_to_indices(&columns, None)?;
+    let values = take_rows(&arguments.values, &order)?;
+    let filter = match &arguments.filter {
+        Some(filter) => Some(arrow::compute::take(filter, &order, None)?.as_boolean().clone()),
+        None => None,
+    };
+    // The batch's groups, numbered densely, so that the work grows with the batch and not with the table.
+    let (mut dense, mut global) = (HashMap::new(), Vec::new());
+    let local: Vec<usize> = (order.values().iter())
+        .map(|row| {
+            let group = group_of[*row as usize];
+            *dense.entry(group).or_insert_with(|| {
+                global.push(group);
+                global.len() - 1
+            })
+        })
+        .collect();
+    fresh.update_batch(&values, &local, filter.as_ref(), global.len())?;
+    into.merge_batch(&fresh.state(EmitTo::All)?, &global, groups)
 }
 
 /// Selects rows of all columns of a batch; used when a batch falls into several panes.
