@@ -140,8 +140,7 @@ impl Inner {
         })
     }
 
-    /// Everything that can fail about a query, before anything of it runs.
-
+    /// What a lookup reads, copied.
     fn contents(&self, state: &Running, lookup: &Lookup) -> Result<Contents, SqlError> {
         let mut contents = Contents::new();
         for name in scanned(&lookup.plan)? {
