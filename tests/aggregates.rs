@@ -56,7 +56,7 @@ const LEFT_OUT: &[&str] = &["grouping"];
 
 fn input() -> String {
     let line = |n: i64| {
-        let data = json!({"k": format!("k{}", n % 3), "n": n * 7 % 31, "v": (n * 13 % 17) as f64 / 4.0, "ts": 1_767_225_600_000_i64 + n * 100});
+        let data = json!({"k": format!("k{}", n % 3), "n": n * 7 % 31, "v": f64::from(i32::try_from(n * 13 % 17).unwrap()) / 4.0, "ts": 1_767_225_600_000_i64 + n * 100});
         json!({"stream": "s", "arrival": 1_767_225_600_000_i64 + n * 100, "key": n.to_string(), "data": data})
             .to_string()
             + "\n"
