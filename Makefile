@@ -1,4 +1,4 @@
-# make demo    the service with example queries and made-up data; prints the page's address
+# make demo    the service with example queries and made-up data; prints the page's address (DEMO='--rate 500': flags)
 # make test    everything that must hold, and what it needs is installed first: this is the whole CI
 # make deny    licences, duplicates, advisories (needs cargo-deny, and the network for the last)
 # make bench   measurements
@@ -26,7 +26,7 @@ web_sources := $(shell find web/src web/public web/types -type f 2>/dev/null) \
 
 demo: setup-build web
 	cargo build --package millstream --profile $(PROFILE)
-	exec $(demo_binary) demo $(DEMO)
+	exec env --unset=MILLSTREAM_PEERS $(demo_binary) demo $(DEMO)
 
 # The quick refusals first. pytest is last, after everything it runs has been built.
 test: setup-test format web clippy licences browser rust-test e2e
