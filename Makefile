@@ -73,7 +73,10 @@ licences:
 	else echo "cargo-deny is not installed: dependencies are not checked"; fi
 
 bench:
-	cargo bench --package millstream-benches
+	cargo build --release --package millstream
+	benches/tumble_vs_batch.py $(CARGO_TARGET_DIR)/release/millstream
+	benches/latency.py $(CARGO_TARGET_DIR)/release/millstream
+	benches/demo_memory.py $(CARGO_TARGET_DIR)/release/millstream
 
 clean-peers:
 	rm -rf "$(MILLSTREAM_PEERS)"

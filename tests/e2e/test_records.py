@@ -76,7 +76,6 @@ def test_a_refused_statement_says_where_and_nothing_of_the_request_is_kept(servi
     assert again.status_code == 409, again.text
 
 
-@pytest.mark.xfail(reason="the query's reader makes the stream some milliseconds after the statement was answered")
 def test_a_stream_that_a_query_reads_is_there_once_the_query_is(service):
     service.sql(TABLE + TOTALS)
     answer = service.post(f"/api/v1/streams/{STREAM}/records?key=user_id", json={"user_id": "a"})

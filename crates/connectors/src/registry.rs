@@ -56,6 +56,25 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Makes the embedded stream that a table names, if it names one and there is none yet. A reader would do so too, a
+    /// moment later; who has declared a table may send records at once.
+    pub async fn ensure_stream(&self, table: &TableDecl) -> Result<(), OptionError> {
+        let Some(store) = &self.context.store else { return Ok(()) };
+        let named = self.with(table, |connector, request| match connector.name {
+            "stream" => sources::stream::read(request).map(Some),
+            "kinesis" => sources::kinesis::embedded(request),
+            _ => Ok(None),
+        })?;
+        match named {
+            None => Ok(()),
+            Some(stream) => stream.ensure(store).await.map(|_| ()).map_err(|error| {
+                OptionError::new("stream", format!("the stream `{}` cannot be made: {error}", stream.name))
+            }),
+        }
+    }
+}
+
 impl Connectors for Registry {
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
         self.with(table, |connector, request| {

@@ -29,6 +29,7 @@ pub(crate) struct ServiceSettings {
 /// Everything a request may need.
 pub(crate) struct Service {
     pub(crate) engine: Engine,
+    connectors: Arc<Registry>,
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) auth: Auth,
@@ -55,12 +56,13 @@ impl Service {
         let engine_settings = Settings { workers: settings.workers, queue_bytes: QUEUE_BYTES, replay_time: false };
         let runtime = tokio::runtime::Handle::current();
         let connectors = Arc::new(Registry::new(context));
-        let engine = Engine::start(connectors, Arc::clone(&clock), engine_settings, None, runtime)
+        let engine = Engine::start(connectors.clone(), Arc::clone(&clock), engine_settings, None, runtime)
             .context("the engine cannot start")?;
         let (rates, metrics, changes) = <(Rates, HttpMetrics, EncodedChanges)>::default();
         let stopping = watch::Sender::new(false);
         let auth = settings.auth;
-        let service = Self { engine, store, clock, auth, rates, metrics, changes, started, folder, stopping };
+        let service =
+            Self { engine, connectors, store, clock, auth, rates, metrics, changes, started, folder, stopping };
         let service = Arc::new(service);
         sample_rates(&service);
         Ok(service)
@@ -74,10 +76,20 @@ impl Service {
     /// Takes a user's script into effect and keeps what it defines. Waits: not for tasks.
     pub(crate) fn execute(&self, sql: String) -> Result<Vec<Outcome>, ExecuteError> {
         let outcomes = self.engine.execute(&[Script { text: sql, durable: true }])?;
+        self.make_streams()?;
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created { .. } | Outcome::Dropped { .. })) {
             self.folder.keep_definitions(|| self.engine.definitions())?;
         }
         Ok(outcomes)
+    }
+
+    /// Makes the embedded streams that tables name: who declared one may send records to it at once.
+    pub(crate) fn make_streams(&self) -> Result<(), ExecuteError> {
+        let runtime = tokio::runtime::Handle::current();
+        for table in self.engine.catalog().tables() {
+            runtime.block_on(self.connectors.ensure_stream(&table.decl))?;
+        }
+        Ok(())
     }
 
     /// Resolves when the service is to stop; long answers end then.
@@ -103,6 +115,8 @@ pub(crate) enum ExecuteError {
     Refused(Box<ScriptError>),
     #[error("the statements took effect, but will be gone after a restart: the definitions cannot be written: {0}")]
     NotKept(#[from] std::io::Error),
+    #[error("the statements took effect, but {0}")]
+    NoStream(#[from] millstream_core::OptionError),
 }
 
 impl From<ScriptError> for ExecuteError {

@@ -117,6 +117,7 @@ impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         match error {
             ExecuteError::Refused(refused) => refused.error.into(),
+            ExecuteError::NoStream(_) => Self::internal(error).hint("see the log for what the embedded stream says"),
             ExecuteError::NotKept(_) => Self::internal(error).hint("free space in the data folder and run it again"),
         }
     }

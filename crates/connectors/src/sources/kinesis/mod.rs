@@ -118,6 +118,14 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
     })))
 }
 
+/// The embedded stream that a table means, if it means one.
+pub(crate) fn embedded(request: &Request<'_>) -> Result<Option<EmbeddedStream>, OptionError> {
+    match read(request)? {
+        Place::Embedded(stream) => Ok(Some(stream)),
+        Place::Aws(_) => Ok(None),
+    }
+}
+
 /// Region and name of `arn:aws:kinesis:eu-west-1:123456789012:stream/name`.
 fn parse_arn(arn: &str) -> Result<(&str, &str), OptionError> {
     let mut parts = arn.splitn(6, ':');

@@ -66,7 +66,8 @@ impl EmbeddedStream {
     }
 }
 
-fn read(request: &Request<'_>) -> Result<EmbeddedStream, OptionError> {
+/// The stream of a `stream` table.
+pub(crate) fn read(request: &Request<'_>) -> Result<EmbeddedStream, OptionError> {
     let name = request.options.get("stream").unwrap_or(&request.table.name);
     EmbeddedStream::read(name, request.options, InitPosition::TrimHorizon)
 }
