@@ -29,7 +29,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 64 * 1024 * 1024, stream_buffer_bytes: 32 * 1024 * 1024, trim_every_ms: 10_000 }
+        Self { cache_bytes: 16 * 1024 * 1024, stream_buffer_bytes: 8 * 1024 * 1024, trim_every_ms: 10_000 }
     }
 }
 
