@@ -175,3 +175,13 @@ async fn a_dropped_query_is_gone_and_its_name_free() {
     service.execute("CREATE MATERIALIZED VIEW a AS SELECT sum(n) AS t FROM s");
     service.used("a", 10).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_select_ends_with_its_client_even_when_no_rows_come() {
+    let service = Service::start().await;
+    let script = Script { text: "SELECT * FROM s".to_owned(), durable: false };
+    let outcomes = service.engine.execute(&[script]).map_err(|failed| failed.error).unwrap();
+    assert_eq!(service.engine.queries().len(), 1);
+    drop(outcomes);
+    service.until(|| service.engine.queries().is_empty(), "the client has left").await;
+}

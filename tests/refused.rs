@@ -66,6 +66,30 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "WATERMARK FOR",
     ),
     ("CREATE MATERIALIZED VIEW m AS\nSELECT ts, count(*) AS c FROM untimed\nGROUP BY ts", "E12", (3, 10), "ttl"),
+    (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE))\nGROUP BY window_end HAVING max(ts) > now() - INTERVAL '1' HOUR",
+        "E10",
+        (3, 38),
+        "event's own time",
+    ),
+    (
+        "CREATE MATERIALIZED VIEW m AS\nSELECT date_trunc('minute', ts) AS m, count(*) AS c FROM untimed\nGROUP BY date_trunc('minute', ts)",
+        "E11",
+        (3, 10),
+        "WATERMARK FOR",
+    ),
+    (
+        "CREATE TABLE t (a STRING)\nWITH ('connector' = 'filesystem', 'format' = 'json', 'path' = 's3://b/x')",
+        "s3://b/x",
+        (2, 54),
+        "",
+    ),
+    (
+        "CREATE TABLE t (a STRING)\nWITH ('connector' = 'stream', 'format' = 'json', 'shards' = '501')",
+        "expected 1 to 500",
+        (2, 50),
+        "",
+    ),
     // Errors without a code: what was meant is not known, or not there.
     ("SELEC 1", "cannot start with SELEC", (1, 1), "statements start with"),
     ("CREATE MATERIALIZED VIEW m AS SELECT nope FROM events", "nope", (1, 38), ""),

@@ -40,6 +40,20 @@ def test_run_fails_with_the_place_of_a_mistake(tmp_path):
     assert ran.returncode == 1 and "line" in ran.stderr, ran.stderr
 
 
+def test_run_ends_when_its_sink_has_completed_its_files(tmp_path):
+    script = tmp_path / "files.sql"
+    script.write_text(
+        "CREATE TABLE a (n BIGINT) WITH ('connector' = 'stream', 'format' = 'json');\n"
+        f"CREATE TABLE f (n BIGINT) WITH ('connector' = 'filesystem', 'path' = '{tmp_path / 'out'}', 'format' = 'json');\n"
+        "INSERT INTO f SELECT n FROM a;\n"
+    )
+    replay = tmp_path / "replay.ndjson"
+    replay.write_text('{"stream":"a","arrival":"2026-01-01T00:00:00Z","key":"k","data":{"n":7}}\n')
+    for _ in range(10):
+        assert command("run", script, "--replay", replay).returncode == 0
+    assert {json.loads(line)["n"] for file in (tmp_path / "out").iterdir() for line in file.read_text().splitlines()} == {7}
+
+
 def test_check_answers_by_its_exit_status_and_in_json(tmp_path):
     good, wrong = tmp_path / "good.sql", tmp_path / "wrong.sql"
     good.write_text(TABLE + TOTALS)

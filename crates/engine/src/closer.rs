@@ -231,6 +231,10 @@ impl Closer {
 
     /// Looks at time, and does what is due.
     fn advance(&mut self) -> Result<(), Ending> {
+        // A client may leave while no rows come.
+        if self.output.is_abandoned() {
+            return Err(Ending::Abandoned);
+        }
         let now = self.state.now;
         let least = self.inputs.values_mut().map(|input| input.watermarks.advance(now)).min();
         if let Some(watermark) = least.filter(|watermark| *watermark > self.state.watermark) {

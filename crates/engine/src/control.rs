@@ -12,8 +12,6 @@ use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
 
 /// How long sinks have to complete their files when the service stops.
 const SINK_PATIENCE: Duration = Duration::from_secs(8);
-/// How often it is looked whether they have.
-const SINK_CHECK: Duration = Duration(20);
 
 impl Inner {
     pub(crate) async fn pause(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
@@ -138,13 +136,10 @@ impl Inner {
             }
         }
         self.tell_workers(|| ToWorker::Stop);
-        let checks = SINK_PATIENCE.0 / SINK_CHECK.0;
-        for _ in 0..checks {
-            if Arc::strong_count(&self.sinks) == 1 {
-                return;
-            }
-            self.clock.sleep(SINK_CHECK).await;
+        // Real time, not the engine's clock: that of a replay stands still once its records have been read.
+        let mut open = self.open_sinks.subscribe();
+        if tokio::time::timeout(SINK_PATIENCE.to_std(), open.wait_for(|open| *open == 0)).await.is_err() {
+            tracing::warn!("a sink did not complete its files in time; they stay in progress");
         }
-        tracing::warn!("a sink did not complete its files in time; they stay in progress");
     }
 }

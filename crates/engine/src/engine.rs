@@ -186,8 +186,8 @@ pub(crate) struct Inner {
     pub(crate) next_id: AtomicU64,
     /// Lanes that have caught up with their main one.
     pub(crate) merged: mpsc::UnboundedSender<LaneId>,
-    /// Held by the tasks of sinks: all are done when only this one is left.
-    pub(crate) sinks: Arc<()>,
+    /// How many tasks of sinks have not completed their work.
+    pub(crate) open_sinks: watch::Sender<usize>,
     state: Mutex<Running>,
 }
 
@@ -300,7 +300,7 @@ impl Engine {
             errors,
             next_id: AtomicU64::new(1),
             merged: merged_sender,
-            sinks: Arc::new(()),
+            open_sinks: watch::Sender::new(0),
             state: Mutex::new(state),
         };
         let inner = Arc::new(inner);

@@ -49,6 +49,11 @@ impl From<datafusion::error::DataFusionError> for OutputError {
 }
 
 impl Output {
+    /// Whether whoever took the rows has left.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Client(queue) if queue.is_closed())
+    }
+
     /// Whether it shows windows before they close.
     pub(crate) fn shows_open_windows(&self) -> bool {
         matches!(self, Self::LiveTable(_, None))

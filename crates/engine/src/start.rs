@@ -40,7 +40,8 @@ impl Inner {
             (Target::Sink(_), _, Some(sink)) => {
                 let (queue, emissions) = mpsc::channel(SINK_QUEUE);
                 let (clock, failing, query) = (Arc::clone(&self.clock), state_sender.clone(), name.clone());
-                let done = self.sinks.clone();
+                self.open_sinks.send_modify(|open| *open += 1);
+                let done = self.open_sinks.clone();
                 threads::task(&self.runtime, async move {
                     if let Err(error) = drive_sink(sink, emissions, clock).await {
                         tracing::error!(%query, %error, "a sink gave up; its query stops");
@@ -48,7 +49,7 @@ impl Inner {
                     } else if matches!(*failing.borrow(), QueryState::Running) {
                         failing.send_replace(QueryState::Finished);
                     }
-                    drop(done);
+                    done.send_modify(|open| *open -= 1);
                 });
                 (Output::Sink(queue), Outcome::Created { statement, kind: "query", name: name.clone() })
             }

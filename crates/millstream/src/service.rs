@@ -8,6 +8,7 @@ use millstream_connectors::{AwsSettings, Context, Registry};
 use millstream_core::{Clock, EventTime};
 use millstream_engine::{Engine, Outcome, Script, ScriptError, Settings};
 use millstream_local_kinesis::Store;
+use millstream_sql::Relation;
 use tokio::sync::watch;
 
 use crate::data_folder::DataFolder;
@@ -76,18 +77,23 @@ impl Service {
     /// Takes a user's script into effect and keeps what it defines. Waits: not for tasks.
     pub(crate) fn execute(&self, sql: String) -> Result<Vec<Outcome>, ExecuteError> {
         let outcomes = self.engine.execute(&[Script { text: sql, durable: true }])?;
-        self.make_streams()?;
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created { .. } | Outcome::Dropped { .. })) {
             self.folder.keep_definitions(|| self.engine.definitions())?;
         }
+        self.make_streams(&outcomes)?;
         Ok(outcomes)
     }
 
     /// Makes the embedded streams that tables name: who declared one may send records to it at once.
-    pub(crate) fn make_streams(&self) -> Result<(), ExecuteError> {
+    fn make_streams(&self, outcomes: &[Outcome]) -> Result<(), ExecuteError> {
         let runtime = tokio::runtime::Handle::current();
-        for table in self.engine.catalog().tables() {
-            runtime.block_on(self.connectors.ensure_stream(&table.decl))?;
+        let catalog = self.engine.catalog();
+        for outcome in outcomes {
+            if let Outcome::Created { kind: "table", name, .. } = outcome
+                && let Some(Relation::Table(table)) = catalog.get(name)
+            {
+                runtime.block_on(self.connectors.ensure_stream(&table.decl))?;
+            }
         }
         Ok(())
     }

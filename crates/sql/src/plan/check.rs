@@ -88,7 +88,11 @@ impl Checker<'_> {
             }
             LogicalPlan::Filter(filter) => {
                 let input = self.check(&filter.input)?;
-                Ok(Checked { clock: input.clock || asks_for_now(&filter.predicate), ..input })
+                let clock = input.clock || asks_for_now(&filter.predicate);
+                match input.shape {
+                    Shape::Windowed(_) if clock => Err(self.clock_decides()),
+                    _ => Ok(Checked { clock, ..input }),
+                }
             }
             LogicalPlan::SubqueryAlias(alias) => self.check(&alias.input),
             LogicalPlan::Subquery(subquery) => self.check(&subquery.subquery),
@@ -195,9 +199,10 @@ impl Checker<'_> {
                     window = Some(window.map_or(spec, |finest: WindowSpec| finest.min(spec)));
                     *found = Origin::Window(WindowBound::Start);
                 }
-                (Shape::Stream { has_watermark, .. }, Origin::LostTime) => {
-                    Self::require_time(Origin::LostTime, column, &input, at)?;
-                    debug_assert!(!has_watermark);
+                (Shape::Stream { .. }, Origin::LostTime) => Self::require_time(source, column, &input, at)?,
+                // With a time-to-live it may be meant as an ordinary key.
+                (Shape::Stream { has_watermark: false, .. }, _) if !self.allowed.ttl => {
+                    Self::require_time(source, column, &input, at)?;
                 }
                 _ => {}
             }
@@ -236,14 +241,18 @@ impl Checker<'_> {
             },
         };
         if clock && matches!(shape, Shape::Windowed(_)) {
-            return Err(SqlError::coded(
-                Code::E10,
-                "the current time decides which rows a window gets, so no two runs would agree",
-                "compare with the event's own time, or leave the condition out: windows end by themselves",
-            )
-            .at(self.clauses.clock()));
+            return Err(self.clock_decides());
         }
         Ok(Checked { shape, origins, clock: false })
+    }
+
+    fn clock_decides(&self) -> SqlError {
+        SqlError::coded(
+            Code::E10,
+            "the current time decides which rows a window gets, so no two runs would agree",
+            "compare with the event's own time, or leave the condition out: windows end by themselves",
+        )
+        .at(self.clauses.clock())
     }
 
     fn check_updating(

@@ -61,6 +61,9 @@ pub(crate) fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, 
 fn read(request: &Request<'_>) -> Result<Settings, OptionError> {
     let options = request.options;
     let path = options.require("path")?;
+    if path.contains("://") {
+        return Err(OptionError::new("path", format!("`{path}` given; only local files and folders are available")));
+    }
     let kind = if is_parquet(options) {
         let compression = options.one_of("parquet.compression", &["zstd", "snappy", "uncompressed"])?;
         FileKind::Parquet { compression: compression.unwrap_or("zstd") }

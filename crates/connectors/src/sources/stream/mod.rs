@@ -14,6 +14,7 @@ use millstream_core::{
     Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Roles, ShardId, Sink,
     Source, SourceError, SourceEvent, SourceOutput, Stopped,
 };
+use millstream_local_kinesis::limits::OPEN_SHARDS_MAX;
 use millstream_local_kinesis::{ControlError, NewStream, Page, Position, ShardInfo, Store, StreamInfo};
 
 use crate::formats;
@@ -48,8 +49,8 @@ impl EmbeddedStream {
             return Err(OptionError::new("stream", message));
         }
         let shards = options.parse("shards", "a number of shards")?.unwrap_or(1);
-        if shards == 0 {
-            return Err(OptionError::new("shards", "`0` given, expected at least 1"));
+        if shards == 0 || shards as usize > OPEN_SHARDS_MAX {
+            return Err(OptionError::new("shards", format!("`{shards}` given, expected 1 to {OPEN_SHARDS_MAX}")));
         }
         Ok(Self { name: name.to_owned(), position: InitPosition::read(options, default)?, shards })
     }
