@@ -190,3 +190,20 @@ fn late_rows_are_counted_and_told() {
     assert_eq!(run.errors[0]["error_name"], "late row");
     assert!(run.errors[0]["message"].as_str().unwrap().contains("[2026-01-01T00:00:00.000, 2026-01-01T00:01:00.000)"));
 }
+
+#[test]
+fn an_unquoted_column_finds_its_key_in_any_case() {
+    let script = "CREATE TABLE s (userId STRING, \"Exact\" BIGINT) WITH ('connector' = 'stream', 'format' = 'json');
+        CREATE MATERIALIZED VIEW r AS SELECT userid, \"Exact\" AS exact FROM s;";
+    let line = |data: &str| format!("{{\"stream\":\"s\",\"arrival\":0,\"key\":\"k\",\"data\":{data}}}\n");
+    let input = [r#"{"userId":"a","Exact":1}"#, r#"{"userid":"b","exact":2}"#, r#"{"USERID":"c"}"#].map(line).concat();
+    let rows = stream(script, &input, Cut::default()).unwrap().results["r"].clone();
+    assert_eq!(
+        rows,
+        [
+            json!({"userid": "a", "exact": 1}),
+            json!({"userid": "b", "exact": null}),
+            json!({"userid": "c", "exact": null})
+        ]
+    );
+}

@@ -118,7 +118,8 @@ impl Object {
     /// Takes a key that was not the expected one.
     fn look_up(&mut self, cursor: &mut Cursor<'_>, place: usize) -> Result<Option<usize>, Fault> {
         let key = cursor.text(&mut self.scratch)?;
-        let member = self.by_name.get(key).copied();
+        // Unquoted column names were folded to lower case, so `userId STRING` must find the key `userId`.
+        let member = self.by_name.get(key).or_else(|| self.by_name.get(&key.to_lowercase())).copied();
         // Only keys that are written as they read can be expected.
         let plain = !key.bytes().any(|byte| byte < 0x20 || matches!(byte, b'"' | b'\\'));
         let expect = || Expected { quoted: format!("\"{key}\"").into_bytes().into(), member, misses: 0 };
