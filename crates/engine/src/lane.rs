@@ -4,6 +4,7 @@
 //! the same worker, so that its records stay in order.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
@@ -25,6 +26,8 @@ pub(crate) struct LaneOutput {
     pub(crate) budget_bytes: usize,
     /// Which worker has which shard: shared by all lanes of a source.
     pub(crate) pinning: Arc<Pinning>,
+    /// How many shards the lane has opened.
+    pub(crate) opened: Arc<AtomicUsize>,
     /// Set while the lane catches up with another.
     pub(crate) merge: Option<Arc<Merge>>,
     /// Turns true when the lane is to stop.
@@ -53,14 +56,28 @@ fn shard_of(event: &SourceEvent) -> &ShardId {
     }
 }
 
+impl LaneOutput {
+    /// Tells every worker, not only the shard's own: what a worker says of its other shards must not reach a closer
+    /// before the closer knows of this one, or it would take event time to be further than it is.
+    fn open_shard(&self, shard: &ShardId, parents: &[ShardId]) -> Result<(), Stopped> {
+        self.opened.fetch_add(1, Ordering::Release);
+        self.merge.iter().for_each(|merge| merge.shard_opened());
+        for worker in &self.workers {
+            let event = SourceEvent::ShardOpened { shard: shard.clone(), parents: parents.to_vec() };
+            worker.send(ToWorker::Event { lane: self.lane, event, permit: None }).map_err(|_| Stopped)?;
+        }
+        Ok(())
+    }
+}
+
 impl SourceOutput for LaneOutput {
     fn send(&self, event: SourceEvent) -> BoxFuture<'_, Result<(), Stopped>> {
         Box::pin(async move {
             if *self.stopped.borrow() {
                 return Err(Stopped);
             }
-            if let (SourceEvent::ShardOpened { .. }, Some(merge)) = (&event, &self.merge) {
-                merge.shard_opened();
+            if let SourceEvent::ShardOpened { shard, parents } = event {
+                return self.open_shard(&shard, &parents);
             }
             let bytes = match &event {
                 SourceEvent::Chunk(chunk) => chunk.payload_bytes().max(EVENT_BYTES),

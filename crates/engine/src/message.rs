@@ -1,7 +1,6 @@
 //! What readers, workers and closers say to each other. There is no other way between them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
@@ -32,7 +31,6 @@ pub(crate) enum ToWorker {
         decoder: Box<SourceDecoder>,
         stats: Arc<SourceStats>,
         resume: Offsets,
-        opened: Arc<AtomicUsize>,
         merge: Option<Arc<Merge>>,
     },
     /// Something a reader saw. The permit is the place it takes in the queue.

@@ -176,7 +176,6 @@ impl Inner {
                 decoder,
                 stats: Arc::clone(&source.stats),
                 resume: resume.clone(),
-                opened: Arc::clone(&opened),
                 merge: merge.clone(),
             };
             // A worker that is gone means that the engine is stopping.
@@ -210,6 +209,7 @@ impl Inner {
             budget: Arc::clone(&self.budget),
             budget_bytes: self.settings.queue_bytes,
             pinning: Arc::clone(&shared.pinning),
+            opened: Arc::clone(&open.opened),
             merge: open.merge.clone(),
             stopped: open.stop.subscribe(),
         };

@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::Receiver;
 use millstream_core::{Chunk, Duration, EventTime, FormatError, Offsets, ShardId, SourceEvent};
@@ -28,7 +27,6 @@ struct Lane {
     queries: Vec<QueryId>,
     /// Queries of lanes that have caught up in a shard, and read it here from then on.
     joined: HashMap<ShardId, Vec<QueryId>>,
-    opened: Arc<AtomicUsize>,
     merge: Option<Arc<Merge>>,
     /// Shards that were handed to the lane it merges into.
     handed_over: HashSet<ShardId>,
@@ -52,7 +50,7 @@ impl Worker {
     pub(crate) fn run(mut self) {
         while let Ok(message) = self.inbox.recv() {
             match message {
-                ToWorker::OpenLane { lane, decoder, stats, resume, opened, merge } => {
+                ToWorker::OpenLane { lane, decoder, stats, resume, merge } => {
                     let fresh = Lane {
                         source: decoder.spec().table.decl.name.as_str().into(),
                         decoder: *decoder,
@@ -61,7 +59,6 @@ impl Worker {
                         watermarks: HashMap::new(),
                         queries: Vec::new(),
                         joined: HashMap::new(),
-                        opened,
                         merge,
                         handed_over: HashSet::new(),
                         failed: false,
@@ -205,9 +202,6 @@ impl Worker {
     }
 
     fn open_shard(&mut self, lane_id: LaneId, shard: &ShardId) {
-        if let Some(lane) = self.lanes.get(&lane_id) {
-            lane.opened.fetch_add(1, Ordering::Release);
-        }
         // Queries whose own lane has done its work see new shards of the main one from their start.
         let joining: Vec<QueryId> = (self.merging_pairs(lane_id).into_iter())
             .filter(|(_, into)| *into == lane_id)
