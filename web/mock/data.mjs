@@ -150,14 +150,14 @@ const GRAPH = {
   nodes: [
     { id: "source:events", label: "events", kind: "source" },
     { id: "hot:events", label: "decode, filter, assign panes", kind: "hot" },
-    { id: "pane:0", label: "count(*), sum(amount) by user_id", kind: "pane" },
+    { id: "operator:0", label: "count(*), sum(amount) by user_id", kind: "operator" },
     { id: "close:0", label: "tumble 1 min", kind: "close" },
     { id: "sink:events_per_user", label: "events_per_user", kind: "sink" },
   ],
   edges: [
     ["source:events", "hot:events"],
-    ["hot:events", "pane:0"],
-    ["pane:0", "close:0"],
+    ["hot:events", "operator:0"],
+    ["operator:0", "close:0"],
     ["close:0", "sink:events_per_user"],
   ],
 };

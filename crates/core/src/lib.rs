@@ -6,6 +6,7 @@
 
 mod chunk;
 mod format;
+mod grid;
 mod offset;
 mod options;
 mod shard;
@@ -18,6 +19,7 @@ mod window;
 
 pub use chunk::Chunk;
 pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
+pub use grid::{Grid, Step};
 pub use offset::{Offset, OffsetError, Offsets};
 pub use options::{OptionError, OptionReader, Options};
 pub use shard::ShardId;

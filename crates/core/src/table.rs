@@ -77,6 +77,8 @@ pub struct Roles {
     pub source: Option<Boundedness>,
     /// Writable with final rows.
     pub sink: bool,
+    /// Readable as a whole, as a reference table.
+    pub lookup: bool,
 }
 
 /// Every connector there is: makes sources, decoders and sinks of declared tables. Nothing here does I/O.

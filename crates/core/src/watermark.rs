@@ -116,6 +116,10 @@ impl Watermarks {
     /// came since may be on its way.
     pub fn at_tip(&mut self, shard: &ShardId, as_of: EventTime) {
         if let Some(progress) = self.shards.get_mut(shard) {
+            // A shard that was opened before there was a clock is silent from its first tip on.
+            if progress.moved_at == EventTime::MIN {
+                progress.moved_at = as_of;
+            }
             progress.tip = Some(as_of);
         }
     }
@@ -220,6 +224,19 @@ mod tests {
         watermarks.observe(&b, EventTime(65), EventTime(1002));
         watermarks.observe(&a, EventTime(90), EventTime(1002));
         assert_eq!(watermarks.advance(EventTime(1002)), EventTime(65), "b holds again");
+    }
+
+    #[test]
+    fn silence_before_the_first_arrival_is_not_counted() {
+        let mut watermarks = Watermarks::new(Some(TIMEOUT), IdlePolicy::Close, Duration(100));
+        let (a, b) = (ShardId::from("a"), ShardId::from("b"));
+        watermarks.open(&a, &[], EventTime::MIN);
+        watermarks.open(&b, &[], EventTime::MIN);
+        watermarks.observe(&a, EventTime(50_000), EventTime(50_100));
+        watermarks.at_tip(&b, EventTime(50_100));
+        assert_eq!(watermarks.advance(EventTime(50_100)), EventTime::MIN, "b has just been opened");
+        watermarks.at_tip(&b, EventTime(51_100));
+        assert_eq!(watermarks.advance(EventTime(51_100)), EventTime(50_000));
     }
 
     #[test]

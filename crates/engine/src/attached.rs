@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
-use millstream_core::{EventTime, Window, WindowSpec};
+use millstream_core::{Duration, EventTime, ShardId, Window, WindowSpec};
 
 use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::{Feed, row_text};
-use crate::hot::{CompiledHot, CompiledLeaf, isolate};
-use crate::message::{LaneId, QueryId, ToCloser};
+use crate::hot::{CompiledFeed, isolate};
+use crate::message::{LaneId, LeafId, QueryId, ToCloser};
 use crate::pane::{PaneLayout, PaneTable};
 use crate::stats::QueryStats;
 
@@ -28,38 +27,32 @@ pub(crate) struct Attachment {
     pub(crate) stats: Arc<QueryStats>,
 }
 
-/// What a query does with the rows of one source.
+/// What a query does with the rows of one source: HOT, and where its rows go.
 pub(crate) struct Part {
     pub(crate) source: String,
-    pub(crate) work: Work,
+    pub(crate) leaf: LeafId,
+    pub(crate) feed: CompiledFeed,
+    pub(crate) into: Into,
 }
 
-/// HOT, and where its rows go.
-pub(crate) enum Work {
-    /// To the closer, as they are.
-    Rows { hot: CompiledHot, schema: SchemaRef },
-    /// Into panes, or without a window into one table that is handed over after every batch.
-    Aggregate { leaf: usize, compiled: CompiledLeaf, layout: PaneLayout, window: Option<WindowSpec> },
+/// Where rows go after HOT.
+pub(crate) enum Into {
+    /// To the closer; with their times if `timed`.
+    Closer { timed: bool },
+    /// Into panes, one for each slice of time. Sessions have no slices that rows can be too late for.
+    Panes { layout: PaneLayout, spec: WindowSpec, lateness: Duration },
+    /// Into one table that is handed over after every batch.
+    Table(PaneLayout),
 }
 
-impl Part {
-    /// What is done to each row.
-    fn hot(&self) -> &CompiledHot {
-        match &self.work {
-            Work::Rows { hot, .. } => hot,
-            Work::Aggregate { compiled, .. } => &compiled.hot,
-        }
-    }
-}
-
-/// Panes by window and leaf; updating queries have one without a window.
-pub(crate) type Panes = BTreeMap<(Option<Window>, usize), PaneTable>;
+/// Panes by slice and leaf; updating queries have one without a slice.
+pub(crate) type Panes = BTreeMap<(Option<Window>, LeafId), PaneTable>;
 
 /// An attachment and its state on one worker.
 pub(crate) struct Attached {
     pub(crate) attachment: Attachment,
     panes: Panes,
-    /// Windows that end by this have closed.
+    /// Event time has come to here, as the closer said.
     closed: EventTime,
 }
 
@@ -68,11 +61,11 @@ impl Attached {
         Self { attachment, panes: Panes::new(), closed: EventTime::MIN }
     }
 
-    /// Hands over the panes of windows that end by `close`, which close now, or all panes.
+    /// Hands over the panes of slices that end by `close`, or all panes.
     pub(crate) fn snap(&mut self, close: EventTime, all: bool) {
         self.closed = self.closed.max(close);
-        let wanted: Vec<(Option<Window>, usize)> = (self.panes.keys())
-            .filter(|(window, _)| all || window.is_some_and(|window| window.end <= close))
+        let wanted: Vec<(Option<Window>, LeafId)> = (self.panes.keys())
+            .filter(|(slice, _)| all || slice.is_some_and(|slice| slice.end <= close))
             .copied()
             .collect();
         for key in wanted {
@@ -90,7 +83,7 @@ impl Attached {
     pub(crate) fn feed(
         &mut self,
         source: &str,
-        shard: &str,
+        shard: &ShardId,
         rows: &RecordBatch,
         times: Option<&Int64Array>,
         faults: &FaultLog,
@@ -103,9 +96,9 @@ impl Attached {
                 rows,
                 0,
                 &mut |batch, first| {
-                    let passed = part.hot().run(batch)?;
+                    let passed = part.feed.hot().run(batch)?;
                     let times = times.map(|times| times.slice(first, batch.num_rows()));
-                    feed.take(batch.num_rows(), passed, times.as_ref());
+                    feed.take(batch, passed, times.as_ref());
                     Ok(())
                 },
                 &mut |row, reason| bad_rows.push((part.source.clone(), row, reason)),
@@ -119,27 +112,27 @@ impl Attached {
         faults.report(bad_rows.into_iter().map(|(source, row, reason)| {
             let time = times.map(|times| EventTime(times.value(row)));
             let text = row_text(rows, row);
-            Fault::of_row(&attachment.name, &source, shard, time, text, reason).named("evaluation")
+            Fault::of_row(&attachment.name, &source, shard.as_str(), time, text, reason).named("evaluation")
         }));
     }
 
     /// Hands over what an updating query gathered of a batch.
     pub(crate) fn hand_over_updates(&mut self) {
-        let updates: Vec<(Option<Window>, usize)> =
-            self.panes.keys().filter(|(window, _)| window.is_none()).copied().collect();
+        let updates: Vec<(Option<Window>, LeafId)> =
+            self.panes.keys().filter(|(slice, _)| slice.is_none()).copied().collect();
         for key in updates {
             self.hand_over(key);
         }
     }
 
-    fn hand_over(&mut self, key: (Option<Window>, usize)) {
+    fn hand_over(&mut self, key: (Option<Window>, LeafId)) {
         let Some(pane) = self.panes.remove(&key) else { return };
         if pane.is_empty() {
             return;
         }
-        let (window, leaf) = key;
+        let (slice, leaf) = key;
         match pane.freeze() {
-            Ok(delta) => self.tell(ToCloser::Delta { leaf, window, delta }),
+            Ok(groups) => self.tell(ToCloser::Groups { leaf, slice, groups }),
             Err(error) => self.tell(ToCloser::Failed(error.strip_backtrace())),
         }
     }

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{cast, concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::error::DataFusionError;
@@ -20,14 +20,15 @@ use millstream_core::{
     WindowSpec,
 };
 use millstream_sql::{
-    Catalog, ContinuousQuery, Effect, GroupKey, Leaf, Relation, Session, SqlError, Stage, SystemTable, Table, Target,
-    WindowAssign, WindowBound, apply, parse, relation_of,
+    Catalog, ContinuousQuery, Effect, Leaf, LeafColumn, Operator, Relation, Session, SqlError, SystemTable, Table,
+    Target, WindowAssign, WindowBound, apply, parse, relation_of,
 };
 
 use crate::close::ClosePlan;
 use crate::lookup::scan_rows;
 use crate::physical::{Leaves, physical_plan, run};
 use crate::source::{SourceDecoder, SourceSpec};
+use crate::stages::millis;
 use crate::window_assign::WindowAssignExec;
 
 /// The result of one query of a script.
@@ -71,12 +72,12 @@ pub fn run_batch(
     }
     let mut batch = BatchRun::default();
     let mut sources = Sources::new();
-    for hot in queries.iter().flat_map(|query| query.pipeline.hots()) {
-        let name = &hot.table.decl.name;
+    for table in queries.iter().flat_map(|query| query.pipeline.tables()) {
+        let name = &table.decl.name;
         if sources.contains_key(name) {
             continue;
         }
-        let read = runtime.block_on(read_all(connectors, &hot.table))?;
+        let read = runtime.block_on(read_all(connectors, table))?;
         batch.records += read.records;
         batch.bytes += read.bytes;
         batch.rejected += read.rejected;
@@ -168,22 +169,28 @@ fn run_query(
     query: &ContinuousQuery,
     sources: &Sources,
 ) -> Result<Vec<RecordBatch>, SqlError> {
-    if let Stage::Windowed { leaves, window, close } = &query.pipeline.stage
+    let last = query.pipeline.last();
+    if let (Operator::Windows(window), Some(close)) = (&last.operator, &last.close)
         && contains_limit(close)?
     {
-        let rows = leaves.iter().map(|leaf| {
+        let rows = last.leaves.iter().map(|leaf| {
             let rows = run_plan(session, runtime, leaf.batch.clone(), sources)?;
             by_window(leaf, *window, &rows)
         });
         let rows = rows.collect::<Result<Vec<_>, SqlError>>()?;
-        let close = ClosePlan::compile(session, runtime.clone(), close, leaves.len())?;
+        let seen: Vec<SchemaRef> = last.leaves.iter().map(|leaf| Arc::new(leaf.schema.as_arrow().clone())).collect();
+        let none = |relation: &Relation| {
+            let message = format!("a batch run does not join a {} within windows that are cut short", relation.kind());
+            Err(DataFusionError::Plan(message))
+        };
+        let close = ClosePlan::compile(session, runtime.clone(), Some(close), &seen, &none)?;
         let windows: BTreeSet<Window> = rows.iter().flat_map(BTreeMap::keys).copied().collect();
         let results = windows.into_iter().map(|window| {
             let of_leaf = |(leaf, rows): (&Leaf, &BTreeMap<Window, RecordBatch>)| {
                 let none = || RecordBatch::new_empty(Arc::new(leaf.schema.as_arrow().clone()));
                 rows.get(&window).cloned().unwrap_or_else(none)
             };
-            close.run(leaves.iter().zip(&rows).map(of_leaf).collect())
+            close.run(last.leaves.iter().zip(&rows).map(of_leaf).collect())
         });
         return Ok(results.collect::<Result<Vec<_>>>()?);
     }
@@ -212,32 +219,39 @@ fn contains_limit(plan: &LogicalPlan) -> Result<bool> {
 fn by_window(leaf: &Leaf, spec: WindowSpec, rows: &[RecordBatch]) -> Result<BTreeMap<Window, RecordBatch>, SqlError> {
     let schema: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
     let rows = concat_batches(&schema, rows).map_err(DataFusionError::from)?;
-    let bound = leaf.keys.iter().enumerate().find_map(|(index, key)| match key {
-        GroupKey::Window(bound) => Some((index, *bound)),
-        GroupKey::Row(_) => None,
-    });
-    let Some((column, bound)) = bound else { return Err(SqlError::new("a windowed aggregate has no window column")) };
-    let WindowSpec::Tumble { size, .. } = spec;
-    let to_start = match bound {
-        WindowBound::Start => 0,
-        WindowBound::End => size.0,
-        WindowBound::Time => size.0 - 1,
+    // Sessions are known by both bounds; other windows by either.
+    let column = |wanted: &[WindowBound]| {
+        let columns = leaf.feed().columns.iter().enumerate();
+        columns
+            .filter_map(|(index, column)| match column {
+                LeafColumn::Window(bound) if wanted.contains(bound) => Some((index, *bound)),
+                _ => None,
+            })
+            .next()
+    };
+    let ends = column(&[WindowBound::End, WindowBound::Time]);
+    let starts = column(&[WindowBound::Start]);
+    let window_of = |row: usize, starts: Option<&Int64Array>, ends: Option<&Int64Array>| match (starts, ends) {
+        (Some(starts), Some(ends)) => Window { start: EventTime(starts.value(row)), end: EventTime(ends.value(row)) },
+        (_, Some(ends)) => spec.window_ending(EventTime(ends.value(row))),
+        (Some(starts), None) => spec.window_starting(EventTime(starts.value(row))),
+        (None, None) => Window { start: EventTime::MIN, end: EventTime::MAX },
+    };
+    let starts = starts.map(|(index, _)| millis(rows.column(index))).transpose()?;
+    let ends = match ends {
+        Some((index, WindowBound::Time)) => {
+            Some(millis(rows.column(index))?.values().iter().map(|at| at + 1).collect::<Int64Array>())
+        }
+        Some((index, _)) => Some(millis(rows.column(index))?),
+        None => None,
     };
     let mut rows_of: BTreeMap<Window, Vec<u32>> = BTreeMap::new();
-    for (row, at) in (0_u32..).zip(millis(rows.column(column))?.values()) {
-        rows_of.entry(spec.window_at(EventTime(at - to_start))).or_default().push(row);
+    for row in 0..rows.num_rows() {
+        let window = window_of(row, starts.as_ref(), ends.as_ref());
+        rows_of.entry(window).or_default().push(u32::try_from(row).unwrap_or(u32::MAX));
     }
     let take = |(window, rows_of)| Ok((window, take_record_batch(&rows, &UInt32Array::from(rows_of))?));
     rows_of.into_iter().map(take).collect::<Result<_>>().map_err(SqlError::from)
-}
-
-fn millis(column: &ArrayRef) -> Result<Int64Array> {
-    let zone = match column.data_type() {
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    };
-    let millis = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, zone))?;
-    Ok(cast(&millis, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
 /// Scans are the rows that were read; a window function expands its input.

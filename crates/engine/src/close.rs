@@ -1,43 +1,78 @@
 //! CLOSE: what is above the first aggregate, as a bounded DataFusion plan that is built once and run per window.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, TableScan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
-use millstream_core::{EventTime, Window};
-use millstream_sql::{GroupKey, Leaf, LeafNode, Session, WindowBound};
+use millstream_core::Window;
+use millstream_sql::{Leaf, LeafColumn, LeafNode, Relation, Session, WindowBound, relation_of};
 
 use crate::pane::PaneTable;
 use crate::physical::{Leaves, Slot, SlotExec, physical_plan, run};
 
-/// The compiled CLOSE of one query.
+/// The compiled CLOSE of one stage.
 pub(crate) struct ClosePlan {
     session: Session,
     runtime: tokio::runtime::Handle,
-    /// `None`: CLOSE is the leaf itself.
+    /// `None`: rows go on as they are.
     plan: Option<Arc<dyn ExecutionPlan>>,
     slots: Vec<Arc<Slot>>,
+    /// Tables that are read as they are now, and where their rows go.
+    references: Vec<(Arc<dyn ReferenceRows>, Arc<Slot>)>,
     schema: SchemaRef,
+    /// Whether it has an order or a limit, which hold within one window.
+    pub(crate) is_per_window: bool,
 }
 
+/// A table that is there whole.
+pub(crate) trait ReferenceRows: Send + Sync {
+    /// Its rows as they are now.
+    fn rows(&self) -> Result<Vec<RecordBatch>>;
+}
+
+/// Finds reference tables by name.
+pub(crate) type FindReference<'a> = dyn Fn(&Relation) -> Result<Arc<dyn ReferenceRows>> + 'a;
+
 impl ClosePlan {
+    /// Compiles what is above `leaves` leaves; without a plan the rows of the one leaf with this schema go on.
     pub(crate) fn compile(
         session: &Session,
         runtime: tokio::runtime::Handle,
-        close: &LogicalPlan,
-        leaves: usize,
+        close: Option<&LogicalPlan>,
+        leaves: &[SchemaRef],
+        find: &FindReference<'_>,
     ) -> Result<Self> {
-        let slots: Vec<Arc<Slot>> = (0..leaves).map(|_| Arc::default()).collect();
-        let schema = Arc::new(close.schema().as_arrow().clone());
-        let is_leaf = matches!(close, LogicalPlan::Extension(node) if node.node.as_any().is::<LeafNode>());
-        let plan =
-            if is_leaf { None } else { Some(physical_plan(session, close, PaneLeaves { slots: slots.clone() })?) };
-        Ok(Self { session: session.clone(), runtime, plan, slots, schema })
+        let slots: Vec<Arc<Slot>> = leaves.iter().map(|_| Arc::default()).collect();
+        let empty = || Arc::new(Schema::empty());
+        let mut compiled = Self {
+            session: session.clone(),
+            runtime,
+            plan: None,
+            slots: slots.clone(),
+            references: Vec::new(),
+            schema: leaves.first().cloned().unwrap_or_else(empty),
+            is_per_window: false,
+        };
+        let Some(close) = close else { return Ok(compiled) };
+        close.apply(|node| {
+            let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
+            let relation = relation_of(scan.source.as_ref())
+                .ok_or_else(|| DataFusionError::Internal("a scan of a foreign table".to_owned()))?;
+            compiled.references.push((find(relation)?, Arc::default()));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let scans = Mutex::new(compiled.references.iter().map(|(_, slot)| Arc::clone(slot)).collect());
+        compiled.plan = Some(physical_plan(session, close, StageLeaves { slots, scans })?);
+        compiled.schema = Arc::new(close.schema().as_arrow().clone());
+        compiled.is_per_window = is_per_window(close)?;
+        Ok(compiled)
     }
 
     /// The columns of the result.
@@ -48,23 +83,36 @@ impl ClosePlan {
     /// The result over the leaves' rows.
     pub(crate) fn run(&self, mut leaves: Vec<RecordBatch>) -> Result<RecordBatch> {
         let Some(plan) = &self.plan else {
-            let rows = leaves.pop().ok_or_else(|| DataFusionError::Internal("CLOSE without a leaf".to_owned()))?;
-            return Ok(rows);
+            let full = leaves.iter().position(|rows| rows.num_rows() > 0).unwrap_or(0);
+            if leaves.is_empty() {
+                return Err(DataFusionError::Internal("CLOSE without a leaf".to_owned()));
+            }
+            return Ok(leaves.swap_remove(full));
         };
+        for (table, slot) in &self.references {
+            slot.fill(table.rows()?);
+        }
         for (slot, rows) in self.slots.iter().zip(leaves) {
             slot.fill(vec![rows]);
         }
         let rows = run(&self.session, &self.runtime, plan)?;
-        self.slots.iter().for_each(|slot| slot.fill(Vec::new()));
+        self.slots.iter().chain(self.references.iter().map(|(_, slot)| slot)).for_each(|slot| slot.fill(Vec::new()));
         Ok(arrow::compute::concat_batches(&self.schema, &rows)?)
     }
 }
 
-struct PaneLeaves {
-    slots: Vec<Arc<Slot>>,
+/// Whether a plan orders or cuts its rows.
+pub(crate) fn is_per_window(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(matches!(node, LogicalPlan::Sort(_) | LogicalPlan::Limit(_))))
 }
 
-impl Leaves for PaneLeaves {
+struct StageLeaves {
+    slots: Vec<Arc<Slot>>,
+    /// Slots of scans, in the order in which the plan has them.
+    scans: Mutex<VecDeque<Arc<Slot>>>,
+}
+
+impl Leaves for StageLeaves {
     fn node(
         &self,
         node: &dyn UserDefinedLogicalNode,
@@ -75,58 +123,75 @@ impl Leaves for PaneLeaves {
         Ok(Some(Arc::new(SlotExec::new(Arc::clone(&self.slots[leaf.leaf]), schema))))
     }
 
-    fn scan(&self, _: &TableScan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        Ok(None)
+    fn scan(&self, scan: &TableScan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let slot = self.scans.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let slot = slot.ok_or_else(|| DataFusionError::Internal("a scan that was not counted".to_owned()))?;
+        slot.project(scan.projection.clone());
+        let schema = Arc::new(scan.projected_schema.as_arrow().clone());
+        Ok(Some(Arc::new(SlotExec::new(slot, schema))))
     }
+}
+
+/// Where the window columns of a leaf's rows come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Bounds<'a> {
+    None,
+    /// All rows are of one window.
+    One(Window),
+    /// The start and end of each row's own.
+    Each(&'a [Window]),
 }
 
 /// The rows of an aggregate: row keys from the table, window columns from the window, then the values.
 pub(crate) fn leaf_rows(leaf: &Leaf, table: PaneTable, window: Option<Window>) -> Result<RecordBatch> {
     let (keys, values, rows) = table.finish()?;
-    leaf_batch(leaf, keys, values, rows, window)
+    leaf_batch(leaf, keys, values, rows, window.map_or(Bounds::None, Bounds::One))
 }
 
-/// The same from columns that are there already.
+/// Rows that were kept, with the columns of their window.
+pub(crate) fn window_rows(leaf: &Leaf, rows: &RecordBatch, window: Window) -> Result<RecordBatch> {
+    leaf_batch(leaf, rows.columns().to_vec(), Vec::new(), rows.num_rows(), Bounds::One(window))
+}
+
+/// What CLOSE sees of a leaf, from its columns; what the operator kept for itself is left out.
 pub(crate) fn leaf_batch(
     leaf: &Leaf,
-    keys: Vec<ArrayRef>,
+    columns: Vec<ArrayRef>,
     values: Vec<ArrayRef>,
     rows: usize,
-    window: Option<Window>,
+    bounds: Bounds<'_>,
 ) -> Result<RecordBatch> {
     let schema: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
-    let mut row_keys = keys.into_iter();
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for (index, key) in leaf.keys.iter().enumerate() {
-        let target = schema.field(index).data_type();
-        let column = match (key, window) {
-            (GroupKey::Row(_), _) => row_keys.next(),
-            (GroupKey::Window(bound), Some(window)) => Some(bound_column(*bound, window, rows)),
-            (GroupKey::Window(_), None) => None,
-        };
-        let column = match column {
-            Some(column) => column,
-            None if rows == 0 => arrow::array::new_empty_array(target),
-            None => return Err(DataFusionError::Internal("a group key has no column".to_owned())),
-        };
-        columns.push(if column.data_type() == target { column } else { cast(&column, target)? });
-    }
-    for (value, field) in values.into_iter().zip(schema.fields().iter().skip(leaf.keys.len())) {
-        let fits = value.data_type() == field.data_type();
-        columns.push(if fits { value } else { cast(&value, field.data_type())? });
-    }
     if rows == 0 {
         return Ok(RecordBatch::new_empty(schema));
     }
+    let mut of_rows = columns.into_iter();
+    let mut given: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for column in &leaf.feed().columns {
+        given.push(match (column, bounds) {
+            (LeafColumn::Row(_), _) => of_rows.next().ok_or_else(|| missing(given.len()))?,
+            (LeafColumn::Window(bound), Bounds::One(window)) => {
+                bound_column(*bound, std::iter::repeat_n(&window, rows))
+            }
+            (LeafColumn::Window(bound), Bounds::Each(windows)) => bound_column(*bound, windows.iter()),
+            (LeafColumn::Window(_), Bounds::None) => return Err(missing(given.len())),
+        });
+    }
+    given.truncate(schema.fields().len());
+    given.extend(values.into_iter().take(schema.fields().len() - given.len()));
+    let fitted = given.into_iter().zip(schema.fields()).map(|(column, field)| {
+        let fits = column.data_type() == field.data_type();
+        if fits { Ok(column) } else { cast(&column, field.data_type()) }
+    });
+    let fitted = fitted.collect::<std::result::Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(schema, fitted, &options)?)
 }
 
-fn bound_column(bound: WindowBound, window: Window, rows: usize) -> ArrayRef {
-    let EventTime(at) = match bound {
-        WindowBound::Start => window.start,
-        WindowBound::End => window.end,
-        WindowBound::Time => EventTime(window.end.0 - 1),
-    };
-    Arc::new(TimestampMillisecondArray::from(vec![at; rows]))
+fn missing(column: usize) -> DataFusionError {
+    DataFusionError::Internal(format!("column {column} of a leaf is missing"))
+}
+
+fn bound_column<'a>(bound: WindowBound, windows: impl Iterator<Item = &'a Window>) -> ArrayRef {
+    Arc::new(TimestampMillisecondArray::from_iter_values(windows.map(|window| bound.of(*window).0)))
 }

@@ -1,35 +1,25 @@
 //! A closer: one thread per query that watches event time, asks the workers for what closes, merges it, runs CLOSE and
 //! hands rows on. It is the only one that decides when a window closes, and the only one that emits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use datafusion::error::DataFusionError;
-use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, Watermarks, Window, WindowSpec};
-use millstream_sql::Leaf;
+use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, Watermarks};
 
-use crate::close::{ClosePlan, leaf_rows};
-use crate::message::{Progress, ProgressKind, QueryId, ToCloser, ToWorker, Unsettled};
+use crate::faults::FaultLog;
+use crate::feed::Late;
+use crate::message::{LeafId, Progress, ProgressKind, QueryId, ToCloser, ToWorker, Unsettled};
+use crate::operators::Taken;
 use crate::output::{Output, OutputError};
-use crate::pane::{Delta, PaneLayout};
+use crate::stages::{Emitted, Stages};
 use crate::stats::{QueryStats, ShardStats};
-use crate::updating::{UpdatingTable, missing_keys};
 
-/// Deltas of a window beyond this many are merged into one when the window is looked at.
-const MAX_DELTAS: usize = 8;
 /// How often silence is looked at: for idle shards and time-to-live.
 const IDLE_CHECK: Duration = Duration(200);
 /// A look at open windows may take at most this part of the time: the next comes after so many times its cost.
 const LOOK_SHARE: i64 = 4;
-
-/// What runs between panes and output.
-pub(crate) enum Operator {
-    Rows,
-    Windowed { spec: WindowSpec, leaves: Vec<(Leaf, PaneLayout)>, close: ClosePlan },
-    Updating { table: Box<UpdatingTable>, close: ClosePlan, key: Vec<usize> },
-}
 
 /// How a query ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +47,22 @@ pub(crate) struct Closer {
     pub(crate) query: QueryId,
     pub(crate) inbox: Receiver<ToCloser>,
     pub(crate) workers: Vec<Sender<ToWorker>>,
-    pub(crate) operator: Operator,
+    pub(crate) name: Arc<str>,
+    pub(crate) stages: Stages,
+    /// Whether rows that were emitted may change.
+    pub(crate) is_updating: bool,
+    /// Workers hand over all they have, not only what has ended: sessions may close anywhere in it.
+    pub(crate) takes_all: bool,
     pub(crate) output: Output,
     pub(crate) stats: Arc<QueryStats>,
+    pub(crate) faults: FaultLog,
     pub(crate) time: Time,
     /// How often open windows are shown; `None`: never.
     pub(crate) refresh: Option<Duration>,
     /// The sources it reads, by name.
     pub(crate) inputs: HashMap<Arc<str>, Input>,
+    /// The source that feeds a leaf.
+    pub(crate) sources: HashMap<LeafId, Arc<str>>,
     pub(crate) state: State,
 }
 
@@ -80,11 +78,8 @@ pub(crate) struct Input {
 pub(crate) struct State {
     now: EventTime,
     watermark: EventTime,
-    /// Windows that end by this have closed.
+    /// What was due by this has been emitted.
     closed: EventTime,
-    windows: BTreeMap<Window, Vec<Vec<Delta>>>,
-    /// Windows with rows that have not been shown.
-    unseen: BTreeSet<Window>,
     /// Rows came since the last look.
     dirty: bool,
     next_look: EventTime,
@@ -105,8 +100,6 @@ impl Default for State {
             now: EventTime::MIN,
             watermark: EventTime::MIN,
             closed: EventTime::MIN,
-            windows: BTreeMap::new(),
-            unseen: BTreeSet::new(),
             dirty: false,
             next_look: EventTime::MIN,
             snap: None,
@@ -172,20 +165,13 @@ impl Closer {
     fn take(&mut self, message: ToCloser) -> Result<(), Ending> {
         match message {
             ToCloser::Progress(progress) => self.progress(progress),
-            ToCloser::Rows(rows) => {
-                self.stats.rows_out.add(rows.num_rows() as u64);
-                self.output.append(rows, self.state.now)?;
+            ToCloser::Rows { leaf, shard, rows, times } => {
+                let taken = self.stages.take_rows(leaf, &rows, times.as_ref())?;
+                self.account(leaf, &shard, taken);
             }
-            ToCloser::Delta { leaf, window: Some(window), delta } => {
-                let Operator::Windowed { leaves, .. } = &self.operator else { return Ok(()) };
-                let of_window = self.state.windows.entry(window).or_insert_with(|| vec![Vec::new(); leaves.len()]);
-                of_window[leaf].push(delta);
-                self.state.unseen.insert(window);
-            }
-            ToCloser::Delta { window: None, delta, .. } => {
-                if let Operator::Updating { table, .. } = &mut self.operator {
-                    table.merge(&delta, self.state.now)?;
-                }
+            ToCloser::Groups { leaf, slice, groups } => {
+                let taken = self.stages.take_groups(leaf, slice, groups)?;
+                self.account(leaf, &ShardId::from(""), taken);
             }
             ToCloser::Snapped => self.snapped()?,
             ToCloser::Settle(token) => self.state.settling.push(token),
@@ -201,6 +187,18 @@ impl Closer {
             ToCloser::Stop => return Err(Ending::Stopped),
         }
         Ok(())
+    }
+
+    /// Counts rows that the workers left to be counted here.
+    fn account(&self, leaf: LeafId, shard: &ShardId, taken: Taken) {
+        self.stats.used.add(taken.used as u64);
+        self.stats.filtered.add(taken.outside as u64);
+        self.stats.late.add(taken.late.len() as u64);
+        let source = self.sources.get(&leaf).map_or("", |source| source);
+        self.faults.report(taken.late.into_iter().map(|(time, missed)| {
+            let late = Late { time, missed, watermark: self.state.closed };
+            late.fault(&self.name, source, shard.as_str(), String::new())
+        }));
     }
 
     fn progress(&mut self, Progress { source, shard, kind }: Progress) {
@@ -242,45 +240,41 @@ impl Closer {
             self.output.watermark(watermark)?;
         }
         self.publish();
-        match &self.operator {
-            Operator::Rows => {}
-            Operator::Windowed { spec, .. } => {
-                let spec = *spec;
-                self.advance_windows(spec);
-            }
-            Operator::Updating { .. } => self.show_updates()?,
+        if self.state.snap.is_some() {
+            return Ok(());
         }
-        if self.state.snap.is_none() {
-            if self.ended() {
-                self.show_updates()?;
-                return Err(Ending::Finished);
+        let settling = !self.state.settling.is_empty();
+        let is_shown = self.is_updating && !self.ended() && matches!(self.time, Time::Clock(_)) && !settling;
+        let looks = self.refresh.is_some() && self.state.now >= self.state.next_look;
+        if self.stages.has_panes() {
+            let look = looks && self.state.dirty;
+            if look || self.stages.is_due(self.state.watermark) {
+                self.ask_workers(look);
+                return Ok(());
             }
-            self.state.settling.clear();
+        } else if !is_shown || looks {
+            self.run_stages(self.state.watermark, looks && self.stages.has_news())?;
         }
+        if self.ended() && (self.state.closed == EventTime::MAX) {
+            return Err(Ending::Finished);
+        }
+        self.state.settling.clear();
         Ok(())
     }
 
+    /// Whether every input has ended.
     fn ended(&self) -> bool {
-        let all = !self.inputs.is_empty() && self.inputs.values().all(|input| input.ended == self.workers.len());
-        all && (matches!(self.operator, Operator::Rows | Operator::Updating { .. })
-            || self.state.closed == EventTime::MAX)
+        !self.inputs.is_empty() && self.inputs.values().all(|input| input.ended == self.workers.len())
     }
 
-    fn advance_windows(&mut self, spec: WindowSpec) {
-        if self.state.snap.is_some() {
-            return;
-        }
-        let close = last_closed(spec, self.state.watermark);
-        let look = self.refresh.is_some() && self.state.dirty && self.state.now >= self.state.next_look;
-        if close <= self.state.closed && !look {
-            return;
-        }
+    /// Asks the workers for what closes; what they answer comes with [`ToCloser::Snapped`] behind it.
+    fn ask_workers(&mut self, look: bool) {
         self.state.dirty &= !look;
-        let close = close.max(self.state.closed);
+        let close = self.state.watermark.max(self.state.closed);
         self.state.snap = Some(Snap { waiting: self.workers.len(), close, look });
         for worker in &self.workers {
             // Workers outlive closers, except when the whole engine stops.
-            let _ = worker.send(ToWorker::Snap { query: self.query, close, all: look });
+            let _ = worker.send(ToWorker::Snap { query: self.query, close, all: look || self.takes_all });
         }
     }
 
@@ -292,92 +286,58 @@ impl Closer {
         }
         let (close, look) = (snap.close, snap.look);
         self.state.snap = None;
-        self.state.closed = close;
-        while let Some(window) = self.state.windows.first_key_value().map(|(window, _)| *window) {
-            if window.end > close {
-                break;
-            }
-            let deltas = self.state.windows.remove(&window).unwrap_or_default();
-            self.state.unseen.remove(&window);
-            let rows = self.result(window, &deltas)?;
-            self.stats.rows_out.add(rows.num_rows() as u64);
-            self.output.window(window, rows, true)?;
-        }
+        self.run_stages(close, look)
+    }
+
+    /// Emits what is due by `watermark`, and open windows if asked to.
+    fn run_stages(&mut self, watermark: EventTime, look: bool) -> Result<(), Ending> {
+        let started = self.state.now;
+        let emitted = self.stages.advance(watermark, started)?;
+        self.state.closed = self.state.closed.max(watermark);
+        let is_work = look || !emitted.is_empty();
+        self.emit(emitted)?;
         if look {
-            let started = self.state.now;
-            for window in std::mem::take(&mut self.state.unseen) {
-                self.compact(window)?;
-                let Some(deltas) = self.state.windows.get(&window) else { continue };
-                let rows = self.result(window, deltas)?;
-                self.output.window(window, rows, false)?;
-            }
-            if let (Time::Clock(clock), Some(refresh)) = (&self.time, self.refresh) {
-                let ended = clock.now();
-                self.state.next_look = ended + Duration(refresh.0.max((ended - started).0 * LOOK_SHARE));
-            }
+            let open = self.stages.look()?;
+            self.emit(open)?;
         }
-        Ok(())
-    }
-
-    /// Merges what the workers had of a window and runs CLOSE over it.
-    fn result(&self, window: Window, deltas: &[Vec<Delta>]) -> Result<RecordBatch, DataFusionError> {
-        let Operator::Windowed { leaves, close, .. } = &self.operator else {
-            return Err(DataFusionError::Internal("only windowed queries have windows".to_owned()));
-        };
-        let rows = leaves
-            .iter()
-            .zip(deltas)
-            .map(|((leaf, layout), deltas)| leaf_rows(leaf, layout.merged(deltas)?, Some(window)));
-        close.run(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Keeps the number of deltas of an open window small.
-    fn compact(&mut self, window: Window) -> Result<(), DataFusionError> {
-        let Operator::Windowed { leaves, .. } = &self.operator else { return Ok(()) };
-        let Some(of_window) = self.state.windows.get_mut(&window) else { return Ok(()) };
-        for ((_, layout), deltas) in leaves.iter().zip(of_window) {
-            if deltas.len() > MAX_DELTAS {
-                *deltas = vec![layout.merged(deltas)?.freeze()?];
-            }
+        if let (Time::Clock(clock), Some(refresh), true) =
+            (&self.time, self.refresh, is_work && (look || self.is_updating))
+        {
+            let ended = clock.now();
+            self.state.next_look = ended + Duration(refresh.0.max((ended - started).0 * LOOK_SHARE));
         }
-        Ok(())
-    }
-
-    /// Hands on what changed in an updating table.
-    fn show_updates(&mut self) -> Result<(), Ending> {
-        let Operator::Updating { table, close, key } = &mut self.operator else { return Ok(()) };
-        let now = self.state.now;
-        let settling = !self.state.settling.is_empty();
-        if table.has_changes() && (settling || now >= self.state.next_look || !matches!(self.time, Time::Clock(_))) {
-            let changed = table.take_changed()?;
-            let rows = close.run(vec![changed.rows])?;
-            let kept: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
-            let gone = missing_keys(&changed.keys, &kept)?;
-            self.stats.rows_out.add(rows.num_rows() as u64);
-            self.output.update(&rows, gone.as_deref())?;
+        if self.is_updating {
             self.state.dirty = false;
-            if let (Time::Clock(clock), Some(refresh)) = (&self.time, self.refresh) {
-                let ended = clock.now();
-                self.state.next_look = ended + Duration(refresh.0.max((ended - now).0 * LOOK_SHARE));
-            }
         }
-        if let Some(gone) = table.expire(now)? {
-            let none = RecordBatch::new_empty(close.schema());
-            self.output.update(&none, Some(&gone))?;
+        Ok(())
+    }
+
+    fn emit(&self, emitted: Vec<Emitted>) -> Result<(), Ending> {
+        for emitted in emitted {
+            match emitted {
+                Emitted::Window { window, rows, is_final } => {
+                    if is_final {
+                        self.stats.rows_out.add(rows.num_rows() as u64);
+                    }
+                    self.output.window(window, rows, is_final)?;
+                }
+                Emitted::Append(rows) if rows.num_rows() == 0 => {}
+                Emitted::Append(rows) => {
+                    self.stats.rows_out.add(rows.num_rows() as u64);
+                    self.output.append(rows, self.state.now)?;
+                }
+                Emitted::Update { rows, gone } => {
+                    self.stats.rows_out.add(rows.num_rows() as u64);
+                    self.output.update(&rows, gone.as_deref())?;
+                }
+            }
         }
         Ok(())
     }
 
     fn publish(&self) {
         self.stats.set_watermark(self.state.watermark);
-        let (windows, groups) = match &self.operator {
-            Operator::Rows => (0, 0),
-            Operator::Updating { table, .. } => (0, table.len()),
-            Operator::Windowed { .. } => {
-                let groups = |deltas: &Vec<Vec<Delta>>| deltas.iter().flatten().map(Delta::groups).max().unwrap_or(0);
-                (self.state.windows.len(), self.state.windows.values().map(groups).sum())
-            }
-        };
+        let (windows, groups) = self.stages.size();
         self.stats.set_state_size(windows, groups);
         for (source, input) in &self.inputs {
             for (shard, progress) in input.watermarks.shards() {
@@ -392,13 +352,5 @@ impl Closer {
 impl Input {
     pub(crate) fn new(watermarks: Watermarks) -> Self {
         Self { watermarks, ended: 0, offsets: HashMap::new() }
-    }
-}
-
-/// The end of the last window that ends by `watermark`.
-fn last_closed(spec: WindowSpec, watermark: EventTime) -> EventTime {
-    match (spec, watermark) {
-        (_, EventTime::MIN | EventTime::MAX) => watermark,
-        (WindowSpec::Tumble { size, offset }, at) => WindowSpec::tumble_start(size, offset, at),
     }
 }

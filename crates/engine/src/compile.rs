@@ -1,69 +1,63 @@
 //! Everything that can fail about a query, before anything of it runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::FieldRef;
-use millstream_sql::{ContinuousQuery, GroupKey, Leaf, SqlError, Stage, Table, Target};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, SchemaRef};
+use millstream_core::{Duration, WindowSpec};
+use millstream_sql::{
+    ContinuousQuery, Feed, Input, Leaf, LeafColumn, Operator as Plan, Pipeline, RowTime, SqlError, Stage, Target,
+};
 
-use crate::attached::{Part, Work};
-use crate::close::ClosePlan;
-use crate::closer::Operator;
+use crate::attached::{Into, Part};
+use crate::close::{ClosePlan, FindReference};
 use crate::engine::Inner;
-use crate::hot::{CompiledHot, CompiledLeaf};
-use crate::live_table::{Holds, LiveTable};
+use crate::hot::{CompiledFeed, CompiledGroups};
+use crate::live_table::{Holds as TableHolds, LiveTable};
+use crate::message::LeafId;
+use crate::operators::{
+    Holds, IntervalJoinOperator, Operator, OverOperator, RowsOperator, Sessions, TopOperator, UpdatingTable,
+    WindowLeaf, Windows,
+};
 use crate::pane::PaneLayout;
-use crate::updating::UpdatingTable;
+use crate::stages::{InnerFeed, RunningStage, Stages};
 
 /// A query that is compiled and not yet started.
 pub(crate) struct Prepared {
     pub(crate) plan: ContinuousQuery,
     pub(crate) parts: Vec<(String, Arc<Part>)>,
-    pub(crate) operator: Operator,
+    pub(crate) stages: Stages,
+    /// The source that feeds a leaf.
+    pub(crate) sources: HashMap<LeafId, Arc<str>>,
+    /// Sessions: workers hand over all they have.
+    pub(crate) takes_all: bool,
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) sink: Option<Box<dyn millstream_core::Sink>>,
 }
 
 impl Inner {
     /// Compiles a planned query.
-    pub(crate) fn compile(&self, plan: ContinuousQuery) -> Result<Prepared, SqlError> {
+    pub(crate) fn compile(&self, plan: ContinuousQuery, find: &FindReference<'_>) -> Result<Prepared, SqlError> {
         let pipeline = &plan.pipeline;
-        let source = |table: &Table| table.decl.name.clone();
-        let (parts, operator) = match &pipeline.stage {
-            Stage::Rows(branches) => {
-                let mut parts = Vec::new();
-                for rows in branches {
-                    let work = Work::Rows { hot: CompiledHot::of_rows(rows)?, schema: Arc::clone(&pipeline.schema) };
-                    let name = source(&rows.hot.table);
-                    parts.push((name.clone(), Arc::new(Part { source: name, work })));
-                }
-                (parts, Operator::Rows)
-            }
-            Stage::Windowed { leaves, window, close } => {
-                let mut parts = Vec::new();
-                let mut layouts = Vec::new();
-                for (index, leaf) in leaves.iter().enumerate() {
-                    let (part, layout) = compile_leaf(index, leaf, Some(*window))?;
-                    parts.push((source(&leaf.hot.table), Arc::new(part)));
-                    layouts.push((leaf.clone(), layout));
-                }
-                let close = ClosePlan::compile(&self.session, self.runtime.clone(), close, leaves.len())?;
-                (parts, Operator::Windowed { spec: *window, leaves: layouts, close })
-            }
-            Stage::Updating { leaf, close, ttl } => {
-                let (part, layout) = compile_leaf(0, leaf, None)?;
-                let table = UpdatingTable::new(leaf.clone(), layout, *ttl)?;
-                let close = ClosePlan::compile(&self.session, self.runtime.clone(), close, 1)?;
-                let operator = Operator::Updating { table: Box::new(table), close, key: pipeline.key.clone() };
-                (vec![(source(&leaf.hot.table), Arc::new(part))], operator)
-            }
+        let lateness = match &plan.target {
+            Target::LiveTable { settings, .. } => settings.lateness,
+            Target::Sink(_) | Target::Client { .. } => Duration(0),
         };
+        let mut parts = Vec::new();
+        let mut stages = Vec::new();
+        for (number, stage) in pipeline.stages.iter().enumerate() {
+            // Windows of earlier stages are given once: what reads them could not take them back.
+            let is_last = number + 1 == pipeline.stages.len();
+            let lateness = if is_last { lateness } else { Duration(0) };
+            stages.push(self.compile_stage(number, stage, lateness, find, &mut parts)?);
+        }
+        let sources = parts.iter().map(|(source, part)| (part.leaf, Arc::from(source.as_str()))).collect();
+        let takes_all =
+            pipeline.stages.iter().any(|stage| matches!(stage.operator, Plan::Windows(WindowSpec::Session { .. })));
         let (table, sink) = match &plan.target {
             Target::LiveTable { schema, settings } => {
-                let holds = match &pipeline.stage {
-                    Stage::Rows(_) => Holds::Appended,
-                    Stage::Windowed { .. } => Holds::Windows,
-                    Stage::Updating { .. } => Holds::Keys,
-                };
+                let holds = table_holds(pipeline);
                 let table = LiveTable::new(&plan.name, Arc::clone(schema), pipeline.key.clone(), holds, *settings)?;
                 (Some(Arc::new(table)), None)
             }
@@ -73,23 +67,134 @@ impl Inner {
             }
             Target::Client { .. } => (None, None),
         };
-        Ok(Prepared { plan, parts, operator, table, sink })
+        let stages = Stages::new(stages, pipeline.key.clone());
+        Ok(Prepared { plan, parts, stages, sources, takes_all, table, sink })
+    }
+
+    fn compile_stage(
+        &self,
+        number: usize,
+        stage: &Stage,
+        lateness: Duration,
+        find: &FindReference<'_>,
+        parts: &mut Vec<(String, Arc<Part>)>,
+    ) -> Result<RunningStage, SqlError> {
+        let window = match stage.operator {
+            Plan::Windows(spec) => Some(spec),
+            _ => None,
+        };
+        let (mut feeds, mut has_panes, mut reads_tables) = (Vec::new(), false, false);
+        let mut layouts = Vec::new();
+        for (leaf_number, leaf) in stage.leaves.iter().enumerate() {
+            let id = LeafId { stage: number, leaf: leaf_number };
+            let mut layout = None;
+            for feed in &leaf.feeds {
+                let compiled = CompiledFeed::compile(leaf, feed)?;
+                if let CompiledFeed::Groups(groups) = &compiled {
+                    layout = Some(pane_layout(leaf, feed, groups, window.is_none()));
+                }
+                match &feed.hot.input {
+                    Input::Table(table) => {
+                        reads_tables = true;
+                        let into = match (&layout, window) {
+                            (Some(layout), Some(spec)) => {
+                                has_panes = true;
+                                Into::Panes { layout: layout.clone(), spec, lateness }
+                            }
+                            (Some(layout), None) => Into::Table(layout.clone()),
+                            (None, _) => Into::Closer { timed: feed.hot.time != RowTime::None },
+                        };
+                        let source = table.decl.name.clone();
+                        let part = Part { source: source.clone(), leaf: id, feed: compiled, into };
+                        parts.push((source, Arc::new(part)));
+                    }
+                    Input::Stage(from) => feeds.push(InnerFeed {
+                        from: *from,
+                        leaf: leaf_number,
+                        feed: compiled,
+                        time: feed.hot.time,
+                        groups: layout.clone().map(|layout| (layout, window)),
+                    }),
+                }
+            }
+            layouts.push(layout);
+        }
+        let seen: Vec<SchemaRef> = match &stage.operator {
+            Plan::Over(over) => vec![Arc::new(over.schema.as_arrow().clone())],
+            Plan::IntervalJoin(join) => vec![Arc::new(join.schema.as_arrow().clone())],
+            Plan::Top(top) => vec![Arc::new(top.schema.as_arrow().clone())],
+            Plan::Rows | Plan::Windows(_) | Plan::Updating { .. } => {
+                stage.leaves.iter().map(|leaf| Arc::new(leaf.schema.as_arrow().clone())).collect()
+            }
+        };
+        let close = ClosePlan::compile(&self.session, self.runtime.clone(), stage.close.as_ref(), &seen, find)?;
+        let operator = operator(stage, layouts, &seen, lateness, close.is_per_window)?;
+        Ok(RunningStage { operator, close, feeds, reads_tables, has_panes })
     }
 }
 
-fn compile_leaf(
-    index: usize,
-    leaf: &Leaf,
-    window: Option<millstream_core::WindowSpec>,
-) -> Result<(Part, PaneLayout), SqlError> {
-    let compiled = CompiledLeaf::compile(leaf)?;
-    let keys = leaf.keys.iter().zip(leaf.schema.fields().iter()).filter_map(|(key, field): (_, &FieldRef)| match key {
-        GroupKey::Row(_) => Some(Arc::clone(field)),
-        GroupKey::Window(_) => None,
+fn operator(
+    stage: &Stage,
+    layouts: Vec<Option<PaneLayout>>,
+    seen: &[SchemaRef],
+    lateness: Duration,
+    one_by_one: bool,
+) -> Result<Box<dyn Operator>, SqlError> {
+    let missing = || SqlError::new("a stage has too few inputs");
+    let first = || stage.leaves.first().ok_or_else(missing);
+    Ok(match &stage.operator {
+        Plan::Rows => {
+            Box::new(RowsOperator::new(seen.iter().map(|schema| RecordBatch::new_empty(Arc::clone(schema))).collect()))
+        }
+        Plan::Windows(spec) => {
+            let leaves = stage.leaves.iter().zip(layouts).map(|(leaf, layout)| {
+                let holds = match layout {
+                    Some(layout) => Holds::Groups(layout),
+                    None => Holds::Rows(row_schema(leaf)?),
+                };
+                Ok(WindowLeaf { leaf: leaf.clone(), holds })
+            });
+            let leaves = leaves.collect::<Result<Vec<_>, SqlError>>()?;
+            match spec {
+                WindowSpec::Session { gap } => Box::new(Sessions::new(*gap, leaves, one_by_one)?),
+                _ => Box::new(Windows::new(*spec, lateness, leaves)),
+            }
+        }
+        Plan::Updating { ttl } => {
+            let layout = layouts.into_iter().next().flatten().ok_or_else(missing)?;
+            Box::new(UpdatingTable::new(first()?.clone(), layout, *ttl)?)
+        }
+        Plan::Over(over) => Box::new(OverOperator::new(over, first()?)?),
+        Plan::IntervalJoin(join) => match stage.leaves.as_slice() {
+            [left, right] => Box::new(IntervalJoinOperator::new(join, left, right)?),
+            _ => return Err(missing()),
+        },
+        Plan::Top(top) => Box::new(TopOperator::new(top, first()?)?),
+    })
+}
+
+/// The columns that rows of a leaf have before they get those of their window.
+fn row_schema(leaf: &Leaf) -> Result<SchemaRef, SqlError> {
+    match CompiledFeed::compile(leaf, leaf.feed())? {
+        CompiledFeed::Rows { schema, .. } => Ok(schema),
+        CompiledFeed::Groups(_) => Err(SqlError::new("a leaf of groups has no rows")),
+    }
+}
+
+fn pane_layout(leaf: &Leaf, feed: &Feed, groups: &CompiledGroups, for_row_accumulators: bool) -> PaneLayout {
+    let columns = feed.columns.iter().zip(leaf.schema.fields().iter());
+    let keys = columns.filter_map(|(key, field): (_, &FieldRef)| match key {
+        LeafColumn::Row(_) => Some(Arc::clone(field)),
+        LeafColumn::Window(_) => None,
     });
-    let functions = compiled.aggregates.iter().map(|aggregate| Arc::clone(&aggregate.function)).collect();
-    let layout = PaneLayout::new(keys, functions, window.is_none());
-    let source = leaf.hot.table.decl.name.clone();
-    let work = Work::Aggregate { leaf: index, compiled, layout: layout.clone(), window };
-    Ok((Part { source, work }, layout))
+    let functions = groups.aggregates.iter().map(|aggregate| Arc::clone(&aggregate.function)).collect();
+    PaneLayout::new(keys, functions, for_row_accumulators)
+}
+
+fn table_holds(pipeline: &Pipeline) -> TableHolds {
+    match pipeline.last().operator {
+        Plan::Rows | Plan::Over(_) | Plan::IntervalJoin(_) => TableHolds::Appended,
+        Plan::Windows(_) => TableHolds::Windows,
+        Plan::Updating { .. } | Plan::Top(_) => TableHolds::Keys,
+    }
 }

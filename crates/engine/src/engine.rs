@@ -183,6 +183,7 @@ pub(crate) struct Inner {
     pub(crate) workers: Vec<Sender<ToWorker>>,
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) errors: Arc<LiveTable>,
+    pub(crate) faults: FaultLog,
     pub(crate) next_id: AtomicU64,
     /// Lanes that have caught up with their main one.
     pub(crate) merged: mpsc::UnboundedSender<LaneId>,
@@ -272,7 +273,13 @@ impl Engine {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, SqlError> {
         let session = Session::new(Arc::clone(&clock))?;
-        let kept = LiveTableSettings { retention: None, max_rows: ERROR_STREAM_ROWS, refresh: None, ttl: None };
+        let kept = LiveTableSettings {
+            retention: None,
+            max_rows: ERROR_STREAM_ROWS,
+            refresh: None,
+            ttl: None,
+            lateness: millstream_core::Duration(0),
+        };
         let errors = LiveTable::new(ERROR_STREAM, error_stream_schema(), Vec::new(), Holds::Appended, kept)?;
         let errors = Arc::new(errors);
         let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
@@ -298,6 +305,7 @@ impl Engine {
             workers,
             budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             errors,
+            faults,
             next_id: AtomicU64::new(1),
             merged: merged_sender,
             open_sinks: watch::Sender::new(0),

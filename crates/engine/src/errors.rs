@@ -16,6 +16,7 @@ pub const ERROR_STREAM: &str = "error_stream";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     name: &'static str,
+    level: &'static str,
     message: String,
     row_time: Option<EventTime>,
     row: Option<String>,
@@ -33,6 +34,7 @@ impl Fault {
         let raw = chunk.data.value(index);
         Self {
             name: "",
+            level: "ERROR",
             message: reason.to_owned(),
             row_time: Some(EventTime(chunk.arrivals.value(index))),
             row: None,
@@ -55,6 +57,7 @@ impl Fault {
     ) -> Self {
         Self {
             name: "",
+            level: "ERROR",
             message: reason,
             row_time: time,
             row: Some(row),
@@ -64,6 +67,18 @@ impl Fault {
             sequence_number: None,
             raw: None,
         }
+    }
+
+    /// A row that is used, and yet is not as it should be.
+    pub(crate) fn of_source_row(
+        source: &str,
+        shard: &str,
+        time: Option<EventTime>,
+        row: String,
+        reason: String,
+    ) -> Self {
+        let fault = Self::of_row("", source, shard, time, row, reason).named("future timestamp");
+        Self { query: None, level: "WARNING", ..fault }
     }
 
     /// With the kind of fault, as `error_name` shows it.
@@ -102,7 +117,7 @@ pub(crate) fn rows(faults: &[Fault], now: EventTime) -> Result<RecordBatch, Arro
         |of: &dyn Fn(&Fault) -> Option<&str>| -> ArrayRef { Arc::new(faults.iter().map(of).collect::<StringArray>()) };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(TimestampMillisecondArray::from(vec![now.0; faults.len()])),
-        text(&|_| Some("ERROR")),
+        text(&|fault| Some(fault.level)),
         text(&|fault| Some(fault.name)),
         text(&|fault| Some(&fault.message)),
         Arc::new(faults.iter().map(|fault| fault.row_time.map(|time| time.0)).collect::<TimestampMillisecondArray>()),

@@ -1,11 +1,13 @@
 //! Scripts into effect: plan all, compile all, then start.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use millstream_sql::{Catalog, Effect, Lookup, QueryAction, SqlError, Statement, apply, explain, parse};
 
 use crate::compile::Prepared;
 use crate::engine::{CheckReport, Checked, Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
+use crate::live_table::LiveTable;
 use crate::lookup::{Contents, look_up, scanned};
 
 /// A statement's effect, compiled as far as it can be without starting anything.
@@ -22,6 +24,7 @@ impl Inner {
         let mut state = self.lock();
         let mut catalog = state.catalog.clone();
         let mut steps = Vec::new();
+        let mut tables = HashMap::new();
         let mut definitions = Vec::new();
         for (index, script) in scripts.iter().enumerate() {
             let failed = |error| ScriptError { script: index, error };
@@ -33,7 +36,7 @@ impl Inner {
                 {
                     definitions.push((name, statement.text.clone()));
                 }
-                let step = self.prepare(&state, &catalog, &statement, effect);
+                let step = self.prepare(&state, &catalog, &mut tables, &statement, effect);
                 steps.push((index, step.map_err(|error| failed(error.at(statement.at)))?));
             }
         }
@@ -108,6 +111,7 @@ impl Inner {
         &self,
         state: &Running,
         catalog: &Catalog,
+        tables: &mut HashMap<String, Arc<LiveTable>>,
         statement: &Statement,
         effect: Effect,
     ) -> Result<Step, SqlError> {
@@ -116,7 +120,13 @@ impl Inner {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
             }
-            Effect::Query(query) => Step::Start(Box::new(self.compile(query)?)),
+            Effect::Query(query) => {
+                let prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
+                if let Some(table) = &prepared.table {
+                    tables.insert(prepared.plan.name.clone(), Arc::clone(table));
+                }
+                Step::Start(Box::new(prepared))
+            }
             Effect::Dropped { kind, name } => {
                 if kind == "query" && !state.queries.contains_key(&name) {
                     return Err(no_query(state, &name));

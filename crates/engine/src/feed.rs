@@ -1,17 +1,18 @@
 //! One batch into one query: HOT's rows into panes, or straight to the closer.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
-use millstream_core::{EventTime, Window, WindowSpec};
+use millstream_core::{Duration, EventTime, ShardId, Window, WindowSpec};
 
-use crate::attached::{Attachment, Panes, Part, Work};
+use crate::attached::{Attachment, Into, Panes, Part};
 use crate::errors::Fault;
-use crate::hot::{CompiledLeaf, HotRows};
-use crate::message::ToCloser;
+use crate::hot::{CompiledFeed, CompiledGroups, HotRows};
+use crate::message::{LeafId, ToCloser};
 use crate::pane::{Arguments, PaneLayout, PaneTable, take_rows};
+use crate::slices::{Slices, by_slice};
 
 /// One batch on its way into one query.
 pub(crate) struct Feed<'a> {
@@ -19,123 +20,150 @@ pub(crate) struct Feed<'a> {
     pub(crate) panes: &'a mut Panes,
     pub(crate) closed: EventTime,
     pub(crate) part: &'a Part,
-    pub(crate) shard: &'a str,
+    pub(crate) shard: &'a ShardId,
     pub(crate) late: Vec<Fault>,
     /// Why the query cannot go on, if it cannot.
     pub(crate) broken: Option<String>,
 }
 
 impl Feed<'_> {
-    /// Takes what HOT let pass. Nothing here is the fault of a row: an error breaks the query.
-    pub(crate) fn take(&mut self, given: usize, passed: HotRows, times: Option<&Int64Array>) {
+    /// Takes what HOT let pass of some rows. Nothing here is the fault of a row: an error breaks the query.
+    pub(crate) fn take(&mut self, given: &RecordBatch, passed: HotRows, times: Option<&Int64Array>) {
         let stats = Arc::clone(&self.attachment.stats);
-        stats.filtered.add((given - passed.rows) as u64);
-        match self.absorb(passed, times) {
+        stats.filtered.add((given.num_rows() - passed.rows) as u64);
+        match self.absorb(given, passed, times) {
             Ok(used) => stats.used.add(used as u64),
             Err(error) => self.broken = Some(error.strip_backtrace()),
         }
     }
 
-    /// Answers how many rows were used.
-    fn absorb(&mut self, passed: HotRows, times: Option<&Int64Array>) -> Result<usize> {
+    /// Answers how many rows were used, of those that are not counted by the closer.
+    fn absorb(&mut self, given: &RecordBatch, passed: HotRows, times: Option<&Int64Array>) -> Result<usize> {
         let part = self.part;
-        match &part.work {
-            Work::Rows { schema, .. } => {
-                if passed.rows > 0 {
-                    let options = RecordBatchOptions::new().with_row_count(Some(passed.rows));
-                    let rows = RecordBatch::try_new_with_options(Arc::clone(schema), passed.columns, &options)?;
-                    let _ = self.attachment.closer.send(ToCloser::Rows(rows));
-                }
+        if passed.rows == 0 {
+            return Ok(0);
+        }
+        let times = match (times, &passed.selected) {
+            (Some(times), Some(mask)) => Some(arrow::compute::filter(times, mask)?.as_primitive().clone()),
+            (times, _) => times.cloned(),
+        };
+        match (&part.feed, &part.into) {
+            (CompiledFeed::Rows { schema, .. }, into) => {
+                let rows = batch(schema, passed)?;
+                let times = times.filter(|_| matches!(into, Into::Closer { timed: true }));
+                let message = ToCloser::Rows { leaf: part.leaf, shard: self.shard.clone(), rows, times };
+                // The closer ends before its query only when the whole query is being dropped.
+                let _ = self.attachment.closer.send(message);
+                Ok(0)
+            }
+            (CompiledFeed::Groups(groups), Into::Panes { layout, spec, lateness }) => {
+                let Some(times) = times else { return Ok(0) };
+                self.into_panes(given, groups, layout, *spec, *lateness, &passed, &times)
+            }
+            (CompiledFeed::Groups(groups), Into::Table(layout)) => {
+                update(pane(self.panes, layout, (None, part.leaf))?, groups, passed.rows, &passed.columns)?;
                 Ok(passed.rows)
             }
-            Work::Aggregate { leaf, compiled, layout, window } => match (window, times) {
-                (Some(window), Some(times)) => {
-                    let times = match &passed.selected {
-                        Some(mask) => arrow::compute::filter(times, mask)?.as_primitive().clone(),
-                        None => times.clone(),
-                    };
-                    self.into_windows(*leaf, compiled, layout, *window, &passed, &times)
-                }
-                _ => {
-                    let pane = pane(self.panes, layout, (None, *leaf))?;
-                    update(pane, compiled, passed.rows, &passed.columns)?;
-                    Ok(passed.rows)
-                }
-            },
+            (CompiledFeed::Groups(_), Into::Closer { .. }) => Ok(0),
         }
     }
 
-    /// Splits rows by window; answers how many were in time.
-    fn into_windows(
+    /// Splits rows by slice; answers how many were in time.
+    #[expect(clippy::too_many_arguments, reason = "what a pane is made of, all borrowed")]
+    fn into_panes(
         &mut self,
-        leaf: usize,
-        compiled: &CompiledLeaf,
+        given: &RecordBatch,
+        groups: &CompiledGroups,
         layout: &PaneLayout,
         spec: WindowSpec,
+        lateness: Duration,
         passed: &HotRows,
         times: &Int64Array,
     ) -> Result<usize> {
-        let WindowSpec::Tumble { size, offset } = spec;
-        let start = |time: i64| WindowSpec::tumble_start(size, offset, EventTime(time));
-        let (Some(least), Some(most)) = (arrow::compute::min(times), arrow::compute::max(times)) else { return Ok(0) };
-        let times = times.values();
-        if start(least) == start(most) {
-            let window = spec.window_at(start(least));
-            if window.end <= self.closed {
-                self.note_late(window, times.iter().copied());
-                return Ok(0);
+        // The closer alone knows which session a row belongs to, and counts it.
+        let is_session = matches!(spec, WindowSpec::Session { .. });
+        let counted = |rows: usize| if is_session { 0 } else { rows };
+        let closed = self.closed;
+        let is_late = |slice: Window| !is_session && spec.last_end(slice) + lateness <= closed;
+        match by_slice(spec, times.values()) {
+            Slices::One(slice) if is_late(slice) => {
+                let all: Vec<u32> = (0..u32::try_from(times.len()).unwrap_or(u32::MAX)).collect();
+                self.note_late(spec, slice, given, passed.selected.as_ref(), &all, times);
+                Ok(0)
             }
-            update(pane(self.panes, layout, (Some(window), leaf))?, compiled, passed.rows, &passed.columns)?;
-            return Ok(passed.rows);
-        }
-        let mut by_window: BTreeMap<EventTime, Vec<u32>> = BTreeMap::new();
-        let (mut run, mut run_start) = (Vec::new(), start(times[0]));
-        for (row, time) in (0_u32..).zip(times) {
-            // Neighbours are mostly of one window: look it up once a run.
-            if *time < run_start.0 || *time >= run_start.0 + size.0 {
-                by_window.entry(run_start).or_default().append(&mut run);
-                run_start = start(*time);
+            Slices::One(slice) => {
+                let key = (Some(slice), self.part.leaf);
+                update(pane(self.panes, layout, key)?, groups, passed.rows, &passed.columns)?;
+                Ok(counted(passed.rows))
             }
-            run.push(row);
-        }
-        by_window.entry(run_start).or_default().append(&mut run);
-        let mut used = 0;
-        for (window_start, rows) in by_window {
-            let window = spec.window_at(window_start);
-            if window.end <= self.closed {
-                self.note_late(window, rows.iter().map(|row| times[*row as usize]));
-                continue;
+            Slices::Many { parts, outside } => {
+                self.attachment.stats.filtered.add(outside as u64);
+                let mut used = 0;
+                for (slice, rows) in parts {
+                    if is_late(slice) {
+                        self.note_late(spec, slice, given, passed.selected.as_ref(), rows.values(), times);
+                        continue;
+                    }
+                    let columns = take_rows(&passed.columns, &rows)?;
+                    let key = (Some(slice), self.part.leaf);
+                    update(pane(self.panes, layout, key)?, groups, rows.len(), &columns)?;
+                    used += counted(rows.len());
+                }
+                Ok(used)
             }
-            let rows = UInt32Array::from(rows);
-            let columns = take_rows(&passed.columns, &rows)?;
-            update(pane(self.panes, layout, (Some(window), leaf))?, compiled, rows.len(), &columns)?;
-            used += rows.len();
         }
-        Ok(used)
     }
 
-    fn note_late(&mut self, window: Window, times: impl Iterator<Item = i64>) {
-        for time in times {
-            self.attachment.stats.late.add(1);
-            let by = self.closed - EventTime(time);
-            let reason = format!(
-                "late for `{}`: its window [{}, {}) has closed; it came {} ms after the watermark",
-                self.attachment.name, window.start, window.end, by.0
-            );
-            let fault = Fault::of_row(
-                &self.attachment.name,
-                &self.part.source,
-                self.shard,
-                Some(EventTime(time)),
-                String::new(),
-                reason,
-            );
-            self.late.push(fault.named("late row"));
+    fn note_late(
+        &mut self,
+        spec: WindowSpec,
+        slice: Window,
+        given: &RecordBatch,
+        selected: Option<&BooleanArray>,
+        rows: &[u32],
+        times: &Int64Array,
+    ) {
+        self.attachment.stats.late.add(rows.len() as u64);
+        let missed = spec.window_ending(spec.last_end(slice));
+        let passed: Option<Vec<usize>> = selected.map(|mask| mask.values().set_indices().collect());
+        for row in rows {
+            let row = *row as usize;
+            let time = EventTime(times.value(row));
+            let of_source = passed.as_ref().map_or(row, |passed| passed[row]);
+            let late = Late { time, missed: Some(missed), watermark: self.closed };
+            let text = row_text(given, of_source);
+            self.late.push(late.fault(&self.attachment.name, &self.part.source, self.shard.as_str(), text));
         }
     }
 }
 
-fn pane<'p>(panes: &'p mut Panes, layout: &PaneLayout, key: (Option<Window>, usize)) -> Result<&'p mut PaneTable> {
+/// A row that came too late.
+pub(crate) struct Late {
+    pub(crate) time: EventTime,
+    /// The last of the windows that would have taken it.
+    pub(crate) missed: Option<Window>,
+    pub(crate) watermark: EventTime,
+}
+
+impl Late {
+    pub(crate) fn fault(&self, query: &str, source: &str, shard: &str, row: String) -> Fault {
+        let by = (self.watermark - self.time).0;
+        let reason = match self.missed {
+            Some(Window { start, end }) => format!(
+                "late for `{query}`: its window [{start}, {end}) has closed; it came {by} ms after the watermark"
+            ),
+            None => format!("late for `{query}`: it came {by} ms after the watermark"),
+        };
+        Fault::of_row(query, source, shard, Some(self.time), row, reason).named("late row")
+    }
+}
+
+fn batch(schema: &SchemaRef, passed: HotRows) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(passed.rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), passed.columns, &options)?)
+}
+
+fn pane<'p>(panes: &'p mut Panes, layout: &PaneLayout, key: (Option<Window>, LeafId)) -> Result<&'p mut PaneTable> {
     use std::collections::btree_map::Entry;
     Ok(match panes.entry(key) {
         Entry::Occupied(pane) => pane.into_mut(),
@@ -143,9 +171,10 @@ fn pane<'p>(panes: &'p mut Panes, layout: &PaneLayout, key: (Option<Window>, usi
     })
 }
 
-fn update(pane: &mut PaneTable, compiled: &CompiledLeaf, rows: usize, columns: &[ArrayRef]) -> Result<()> {
-    let keys: Vec<ArrayRef> = compiled.keys.iter().map(|key| Arc::clone(&columns[*key])).collect();
-    let arguments: Vec<Arguments> = (compiled.aggregates.iter())
+/// Adds rows that passed HOT to a table of groups.
+pub(crate) fn update(pane: &mut PaneTable, groups: &CompiledGroups, rows: usize, columns: &[ArrayRef]) -> Result<()> {
+    let keys: Vec<ArrayRef> = groups.keys.iter().map(|key| Arc::clone(&columns[*key])).collect();
+    let arguments: Vec<Arguments> = (groups.aggregates.iter())
         .map(|aggregate| Arguments {
             values: aggregate.arguments.iter().map(|argument| Arc::clone(&columns[*argument])).collect(),
             filter: aggregate.filter.map(|filter| columns[filter].as_boolean().clone()),

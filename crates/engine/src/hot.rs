@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateFunctionExpr, LoweredAggregateBuilder};
-use millstream_sql::{GroupKey, Hot, Leaf, Rows};
+use millstream_sql::{Feed, Gives, Hot, Leaf, LeafColumn};
 
 use crate::physical::physical_expr;
 
@@ -34,8 +35,46 @@ pub(crate) struct CompiledAggregate {
     pub(crate) filter: Option<usize>,
 }
 
+/// One feed of a leaf, compiled.
+pub(crate) enum CompiledFeed {
+    /// Into groups.
+    Groups(CompiledGroups),
+    /// Into rows with this schema: the columns that are not of a window.
+    Rows { hot: CompiledHot, schema: SchemaRef },
+}
+
+impl CompiledFeed {
+    pub(crate) fn compile(leaf: &Leaf, feed: &Feed) -> Result<Self> {
+        match leaf.gives {
+            Gives::Groups => CompiledGroups::compile(leaf, feed).map(Self::Groups),
+            Gives::Rows => {
+                let (mut outputs, mut fields) = (Vec::new(), Vec::new());
+                for (index, column) in feed.columns.iter().enumerate() {
+                    let LeafColumn::Row(expr) = column else { continue };
+                    // What the operator keeps for itself has no name in CLOSE.
+                    fields.push(match leaf.schema.fields().get(index) {
+                        Some(field) => Arc::clone(field),
+                        None => Arc::new(Field::new(format!("__{index}"), expr.get_type(&feed.hot.schema)?, true)),
+                    });
+                    outputs.push(expr.clone());
+                }
+                let hot = CompiledHot::compile(&feed.hot, &outputs)?;
+                Ok(Self::Rows { hot, schema: Arc::new(Schema::new(fields)) })
+            }
+        }
+    }
+
+    /// What is done to each row.
+    pub(crate) fn hot(&self) -> &CompiledHot {
+        match self {
+            Self::Groups(groups) => &groups.hot,
+            Self::Rows { hot, .. } => hot,
+        }
+    }
+}
+
 /// The compiled part of a query below one aggregate.
-pub(crate) struct CompiledLeaf {
+pub(crate) struct CompiledGroups {
     pub(crate) hot: CompiledHot,
     /// Positions of the row keys among the HOT outputs.
     pub(crate) keys: Vec<usize>,
@@ -72,11 +111,6 @@ impl CompiledHot {
         })
     }
 
-    /// The filter and projection of a stateless branch.
-    pub(crate) fn of_rows(rows: &Rows) -> Result<Self> {
-        Self::compile(&rows.hot, &rows.projection)
-    }
-
     /// Runs over a batch of the source's full schema. An error is the fault of a row: `isolate` finds which.
     pub(crate) fn run(&self, source: &RecordBatch) -> Result<HotRows> {
         let mut batch = source.project(&self.columns)?;
@@ -106,8 +140,8 @@ fn combine(before: &BooleanArray, then: &BooleanArray) -> BooleanArray {
     before.values().iter().map(|kept| Some(kept && passed.next().unwrap_or(false))).collect()
 }
 
-impl CompiledLeaf {
-    pub(crate) fn compile(leaf: &Leaf) -> Result<Self> {
+impl CompiledGroups {
+    fn compile(leaf: &Leaf, feed: &Feed) -> Result<Self> {
         let mut outputs: Vec<Expr> = Vec::new();
         // Equal expressions are evaluated once: inlining projections wrote common ones out again.
         let mut position = |expr: &Expr| {
@@ -116,19 +150,21 @@ impl CompiledLeaf {
                 outputs.len() - 1
             })
         };
-        let keys = leaf.keys.iter().filter_map(|key| match key {
-            GroupKey::Row(expr) => Some(position(expr)),
-            GroupKey::Window(_) => None,
+        let keys = feed.columns.iter().filter_map(|key| match key {
+            LeafColumn::Row(expr) => Some(position(expr)),
+            LeafColumn::Window(_) => None,
         });
         let keys = keys.collect();
-        let arrow_schema = leaf.hot.schema.as_arrow();
-        let names = leaf.schema.fields().iter().skip(leaf.keys.len());
+        let arrow_schema = feed.hot.schema.as_arrow();
+        let mut names = leaf.schema.fields().iter().skip(feed.columns.len());
         let mut aggregates = Vec::new();
-        for (expr, field) in leaf.aggregates.iter().zip(names) {
+        for expr in &feed.aggregates {
+            // What the operator keeps for itself has no name in CLOSE.
+            let name = names.next().map_or_else(|| expr.schema_name().to_string(), |field| field.name().clone());
             let props = ExecutionProps::new();
             let context = PhysicalPlanningContext::default();
-            let lowered = LoweredAggregateBuilder::new(expr, &leaf.hot.schema, arrow_schema, &props, &context)
-                .with_name(field.name())
+            let lowered = LoweredAggregateBuilder::new(expr, &feed.hot.schema, arrow_schema, &props, &context)
+                .with_name(name)
                 .build()?;
             let (arguments, filter) = argument_exprs(expr)?;
             aggregates.push(CompiledAggregate {
@@ -137,7 +173,7 @@ impl CompiledLeaf {
                 filter: filter.as_ref().map(&mut position),
             });
         }
-        Ok(Self { hot: CompiledHot::compile(&leaf.hot, &outputs)?, keys, aggregates })
+        Ok(Self { hot: CompiledHot::compile(&feed.hot, &outputs)?, keys, aggregates })
     }
 }
 

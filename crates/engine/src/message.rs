@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch};
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -19,6 +19,13 @@ pub(crate) struct LaneId(pub(crate) u64);
 /// One continuous query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct QueryId(pub(crate) u64);
+
+/// One leaf of one stage of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LeafId {
+    pub(crate) stage: usize,
+    pub(crate) leaf: usize,
+}
 
 /// Held while something is not settled; whoever waits is told when the last one is dropped.
 pub(crate) type Unsettled = mpsc::Sender<()>;
@@ -39,7 +46,7 @@ pub(crate) enum ToWorker {
     Attach(Box<Attachment>),
     /// A query reads no more; `offsets` learns how far it had read on this worker.
     Detach { query: QueryId, keep_state: bool, offsets: Option<oneshot::Sender<Vec<(String, Offsets)>>> },
-    /// Hand over the query's state of windows that end by `close`, which close now, and of all windows if `all`.
+    /// Event time has come to `close`. Hand over the query's state of slices that end by then, and of all if `all`.
     Snap { query: QueryId, close: EventTime, all: bool },
     /// Pass the token on once everything before it is done.
     Settle { lane: LaneId, token: Unsettled },
@@ -57,10 +64,10 @@ pub(crate) enum ToWorker {
 pub(crate) enum ToCloser {
     /// A shard has moved.
     Progress(Progress),
-    /// Rows of a stateless query.
-    Rows(RecordBatch),
-    /// Part of the state of an aggregate. `window` is `None` for updating queries.
-    Delta { leaf: usize, window: Option<Window>, delta: Delta },
+    /// Rows that passed HOT, with their event times where the operator goes by time.
+    Rows { leaf: LeafId, shard: ShardId, rows: RecordBatch, times: Option<Int64Array> },
+    /// Groups of a slice of time; of no slice for updating queries.
+    Groups { leaf: LeafId, slice: Option<Window>, groups: Delta },
     /// The worker has handed over what `Snap` asked for.
     Snapped,
     /// Everything before this is done on one worker.

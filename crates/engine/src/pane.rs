@@ -54,6 +54,11 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
+    /// From columns that were taken out of others.
+    pub(crate) fn new(keys: Vec<ArrayRef>, states: Vec<Vec<ArrayRef>>, groups: usize) -> Self {
+        Self { keys, states, groups }
+    }
+
     /// How many groups it has.
     pub(crate) fn groups(&self) -> usize {
         self.groups
@@ -93,6 +98,12 @@ impl PaneLayout {
         let mut table = self.table()?;
         deltas.iter().try_for_each(|delta| table.merge(delta))?;
         Ok(table)
+    }
+
+    /// The same with more keys behind those there are.
+    pub(crate) fn with_keys(&self, more: impl IntoIterator<Item = Arc<Field>>) -> Self {
+        let keys = self.keys.fields().iter().cloned().chain(more);
+        Self { keys: Arc::new(Schema::new(keys.collect::<Vec<_>>())), ..self.clone() }
     }
 
     fn accumulator(&self, function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {

@@ -1,7 +1,7 @@
 //! From logical to physical: bare expressions for HOT, and bounded plans for CLOSE, lookups and batch runs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -37,16 +37,32 @@ pub(crate) fn physical_expr(expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn Ph
 
 /// Batches that a plan reads: filled before each run.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<Vec<RecordBatch>>);
+pub(crate) struct Slot {
+    rows: Mutex<Vec<RecordBatch>>,
+    /// The columns that are read; all when unset.
+    projection: OnceLock<Vec<usize>>,
+}
 
 impl Slot {
     /// Replaces what the next run reads.
     pub(crate) fn fill(&self, rows: Vec<RecordBatch>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
     }
 
-    fn read(&self) -> Vec<RecordBatch> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Reads these columns only.
+    pub(crate) fn project(&self, columns: Option<Vec<usize>>) {
+        if let Some(columns) = columns {
+            // A slot has one scan, which says it once.
+            let _ = self.projection.set(columns);
+        }
+    }
+
+    fn read(&self) -> Result<Vec<RecordBatch>> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match self.projection.get() {
+            Some(columns) => rows.iter().map(|rows| Ok(rows.project(columns)?)).collect(),
+            None => Ok(rows),
+        }
     }
 }
 
@@ -105,7 +121,7 @@ impl ExecutionPlan for SlotExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let mut slices = Vec::new();
-        for rows in self.slot.read() {
+        for rows in self.slot.read()? {
             for start in (0..rows.num_rows()).step_by(LEAF_SLICE_ROWS) {
                 slices.push(rows.slice(start, LEAF_SLICE_ROWS.min(rows.num_rows() - start)));
             }

@@ -15,6 +15,7 @@ use millstream_core::{Chunk, Decoder, Duration, EventTime, FormatError, Metadata
 use millstream_sql::{ColumnKind, Table};
 
 use crate::errors::Fault;
+use crate::feed::row_text;
 use crate::hot::isolate;
 use crate::physical::physical_expr;
 
@@ -60,6 +61,8 @@ pub(crate) struct SourceRows {
     pub(crate) latest: Option<EventTime>,
     /// Records that became no row.
     pub(crate) faults: Vec<Fault>,
+    /// Rows whose time is too far after their arrival to move event time: they count, and are reported.
+    pub(crate) future: Vec<Fault>,
 }
 
 /// Decodes the chunks of one source on one worker.
@@ -107,7 +110,7 @@ impl SourceDecoder {
             _ => arrow::compute::concat_batches(&self.spec.table.schema, &rows)?,
         };
         let Some(time) = self.spec.table.time else {
-            return Ok(SourceRows { rows, times: None, latest: None, faults });
+            return Ok(SourceRows { rows, times: None, latest: None, faults, future: Vec::new() });
         };
         let times = millis(rows.column(time.column)).map_err(into_format)?;
         let (rows, times, arrivals) = self.with_times(chunk, rows, times, records.as_ref(), &kept, &mut faults)?;
@@ -118,7 +121,8 @@ impl SourceDecoder {
         };
         let skew = self.spec.table.progress.max_future_skew;
         let latest = latest(&times, &arrivals, skew);
-        Ok(SourceRows { rows, times: Some(times), latest, faults })
+        let future = self.future(chunk, &rows, &times, &arrivals, skew);
+        Ok(SourceRows { rows, times: Some(times), latest, faults, future })
     }
 
     /// The physical and metadata columns.
@@ -162,6 +166,34 @@ impl SourceDecoder {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(inputs.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.spec.table.schema), columns, &options)?)
+    }
+
+    fn future(
+        &self,
+        chunk: &Chunk,
+        rows: &RecordBatch,
+        times: &Int64Array,
+        arrivals: &[i64],
+        skew: Duration,
+    ) -> Vec<Fault> {
+        let ahead = times
+            .values()
+            .iter()
+            .zip(arrivals)
+            .enumerate()
+            .filter(|(_, (time, arrival))| EventTime(**time) - EventTime(**arrival) > skew);
+        ahead
+            .map(|(row, (time, arrival))| {
+                let ahead = (EventTime(*time) - EventTime(*arrival)).0;
+                let reason = format!(
+                    "its time is {ahead} ms after its arrival; event time follows it no further than {} ms (scan.watermark.max-future-skew)",
+                    skew.0
+                );
+                let text = row_text(rows, row);
+                let name = &self.spec.table.decl.name;
+                Fault::of_source_row(name, chunk.shard.as_str(), Some(EventTime(*time)), text, reason)
+            })
+            .collect()
     }
 
     /// Drops rows without an event time, and finds each row's arrival.

@@ -27,7 +27,7 @@ impl Inner {
         prepared: Prepared,
         started: &mut Vec<String>,
     ) -> Result<Outcome, SqlError> {
-        let Prepared { mut plan, parts, operator, table, sink } = prepared;
+        let Prepared { mut plan, parts, stages, sources, takes_all, table, sink } = prepared;
         let id = QueryId(self.next_id());
         if plan.name.is_empty() {
             plan.name = format!("select_{}", id.0);
@@ -76,12 +76,17 @@ impl Inner {
             query: id,
             inbox,
             workers: self.workers.clone(),
-            operator,
+            name: name.as_str().into(),
+            stages,
+            is_updating: plan.pipeline.is_updating(),
+            takes_all,
             output,
             stats: Arc::clone(&stats),
+            faults: self.faults.clone(),
             time: if self.settings.replay_time { Time::Arrivals } else { Time::Clock(Arc::clone(&self.clock)) },
             refresh,
             inputs: inputs.collect(),
+            sources,
             state: State::default(),
         };
         let (engine, ended_name) = (Arc::downgrade(self), name.clone());
@@ -271,7 +276,7 @@ impl Inner {
 
 /// How the event time of a part's source advances.
 fn watermarks(part: &Part, pipeline: &Pipeline) -> Watermarks {
-    let table = pipeline.hots().into_iter().map(|hot| &hot.table).find(|table| table.decl.name == part.source);
+    let table = pipeline.tables().find(|table| table.decl.name == part.source);
     match table {
         Some(table) => {
             let delay = table.time.map_or(Duration(0), |time| time.delay);

@@ -105,4 +105,6 @@ pub struct SourceStats {
     pub bytes: Counter,
     /// Records that could not be decoded.
     pub rejected: Counter,
+    /// Rows whose times are too far in the future to move event time.
+    pub future: Counter,
 }

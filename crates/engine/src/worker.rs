@@ -261,6 +261,8 @@ impl Worker {
         lane.stats.rejected.add(source.faults.len() as u64);
         let rejected = source.faults.len() as u64;
         self.faults.report(source.faults);
+        lane.stats.future.add(source.future.len() as u64);
+        self.faults.report(source.future);
         let table = &lane.decoder.spec().table;
         let delay = table.time.map_or(Duration(0), |time| time.delay);
         let watermark = lane.watermarks.entry(chunk.shard.clone()).or_insert(EventTime::MIN);
@@ -278,7 +280,7 @@ impl Worker {
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
             let fed = threads::guarded(|| {
-                query.feed(&lane.source, chunk.shard.as_str(), &source.rows, source.times.as_ref(), &self.faults);
+                query.feed(&lane.source, &chunk.shard, &source.rows, source.times.as_ref(), &self.faults);
             });
             if let Err(reason) = fed {
                 query.tell(ToCloser::Failed(reason));

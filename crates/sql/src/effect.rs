@@ -75,6 +75,8 @@ pub struct LiveTableSettings {
     pub refresh: Option<Duration>,
     /// Keys of an updating table that have not changed for this long go.
     pub ttl: Option<Duration>,
+    /// Rows this late for a window still change its result.
+    pub lateness: Duration,
 }
 
 /// A live table keeps at most this many rows unless `max-rows` says otherwise.
@@ -339,19 +341,24 @@ fn live_table_settings(options: &[WithOption]) -> Result<LiveTableSettings, mill
     let max_rows = reader.parse("max-rows", "a number of rows")?.unwrap_or(DEFAULT_MAX_ROWS);
     let ttl = reader.duration("ttl")?;
     let refresh = reader.duration("refresh-interval")?.unwrap_or(DEFAULT_REFRESH);
+    let lateness = reader.duration("allowed-lateness")?.unwrap_or_default();
     let only_final = reader.one_of("emit", &["final", "live"])? == Some("final");
     reader.finish()?;
-    Ok(LiveTableSettings { retention, max_rows, refresh: (!only_final).then_some(refresh), ttl })
+    Ok(LiveTableSettings { retention, max_rows, refresh: (!only_final).then_some(refresh), ttl, lateness })
 }
 
 /// An option that this kind of query would ignore is a misunderstanding.
 fn refuse_idle_options(options: &[WithOption], pipeline: &Pipeline) -> Result<(), SqlError> {
     let (idle, what, hint): (&[&str], _, _) = match (pipeline.is_updating(), pipeline.window().is_some()) {
-        (true, _) => (&["retention", "max-rows", "emit"], "an updating table", "'ttl' bounds its keys"),
-        (_, true) => (&["ttl"], "a windowed table", "'retention' and 'max-rows' bound its rows"),
-        _ => {
-            (&["ttl", "emit", "refresh-interval"], "an append-only table", "'retention' and 'max-rows' bound its rows")
+        (true, _) => {
+            (&["retention", "max-rows", "emit", "allowed-lateness"], "an updating table", "'ttl' bounds its keys")
         }
+        (_, true) => (&["ttl"], "a windowed table", "'retention' and 'max-rows' bound its rows"),
+        _ => (
+            &["ttl", "emit", "refresh-interval", "allowed-lateness"],
+            "an append-only table",
+            "'retention' and 'max-rows' bound its rows",
+        ),
     };
     match options.iter().find(|option| idle.contains(&option.key.as_str())) {
         None => Ok(()),

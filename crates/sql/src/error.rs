@@ -53,6 +53,8 @@ pub enum Code {
     E11,
     /// Keys without bound and no time-to-live.
     E12,
+    /// There is no streaming form of this.
+    E13,
 }
 
 impl SqlError {

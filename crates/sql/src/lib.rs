@@ -4,6 +4,7 @@
 //! `effect` works out what a statement does. Errors carry a code, a place and a remedy. There is no I/O here and no
 //! clock; DataFusion is used for its logical side.
 
+mod as_of;
 mod catalog;
 mod create_table;
 mod effect;
@@ -23,7 +24,10 @@ pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, app
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
 pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
-pub use pipeline::{GroupKey, Hot, Leaf, Pipeline, Rows, Stage, Warning, WindowBound};
-pub use plan::LeafNode;
+pub use pipeline::{
+    Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
+    Warning, WindowBound,
+};
+pub use plan::{LeafNode, is_reference_scan};
 pub use session::{CatalogSource, Session, relation_of};
 pub use window::{WINDOW_COLUMNS, WindowAssign};

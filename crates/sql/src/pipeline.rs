@@ -1,10 +1,13 @@
-//! What the engine runs: a query cut into HOT, PANE and CLOSE, in DataFusion's logical terms.
+//! What the engine runs: a query cut into stages, each HOT, state and CLOSE, in DataFusion's logical terms.
+//!
+//! A stage takes rows of tables or of earlier stages, keeps state by its operator, and runs a bounded plan, CLOSE, over
+//! what the operator gives. Most queries have one stage; a window over windows has two.
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchemaRef;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use millstream_core::{Duration, WindowSpec};
 
 use crate::catalog::Table;
@@ -13,8 +16,8 @@ use crate::{Code, Position};
 /// A continuous query, planned.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    /// What runs.
-    pub stage: Stage,
+    /// What runs: a stage reads tables and earlier stages. The last one gives the result.
+    pub stages: Vec<Stage>,
     /// The columns of the result.
     pub schema: SchemaRef,
     /// Indexes of the columns that identify a row of the result; within its window when the query is windowed and no
@@ -26,53 +29,139 @@ pub struct Pipeline {
     pub warnings: Vec<Warning>,
 }
 
-/// The operator between HOT and the output.
+/// An operator with what feeds it and what is done to what it gives.
 #[derive(Clone, Debug)]
-pub enum Stage {
-    /// No state: rows go out as they come.
-    Rows(Vec<Rows>),
-    /// One or more window aggregates, and CLOSE over the rows of each closed window.
-    Windowed { leaves: Vec<Leaf>, window: WindowSpec, close: LogicalPlan },
-    /// An aggregate without a window: one updating row per key. CLOSE filters and projects changed rows.
-    Updating { leaf: Leaf, close: LogicalPlan, ttl: Option<Duration> },
+pub struct Stage {
+    pub operator: Operator,
+    /// What feeds the operator.
+    pub leaves: Vec<Leaf>,
+    /// What is done to the operator's rows, over [`crate::LeafNode`]s; `None`: nothing.
+    pub close: Option<LogicalPlan>,
 }
 
-/// HOT: what is done to each row before state. Expressions are over the table's full schema.
+/// How rows become results.
+#[derive(Clone, Debug)]
+pub enum Operator {
+    /// No state: rows go on as they come.
+    Rows,
+    /// Groups or rows of each window, when it closes.
+    Windows(WindowSpec),
+    /// One updating row per key; of a key that has not changed for `ttl` nothing is kept.
+    Updating { ttl: Option<Duration> },
+    /// Functions over the rows before and after each row of its partition, in the order of time.
+    Over(Over),
+    /// Pairs of rows whose times are within bounds of each other.
+    IntervalJoin(IntervalJoin),
+    /// The first rows of each partition in some order; they change as better ones come.
+    Top(Top),
+}
+
+/// OVER on a stream. Its one leaf gives the columns of the input; the functions' columns come behind them.
+#[derive(Clone, Debug)]
+pub struct Over {
+    /// Window function expressions over the leaf's schema.
+    pub functions: Vec<Expr>,
+    /// PARTITION BY: the same for all of them.
+    pub partition_by: Vec<Expr>,
+    /// The leaf's schema with a column for each function behind it.
+    pub schema: DFSchemaRef,
+}
+
+/// A join of two streams: a left row at `t` meets right rows from `t + lower` to `t + upper`.
+#[derive(Clone, Debug)]
+pub struct IntervalJoin {
+    pub join_type: JoinType,
+    /// Pairs of expressions that must be equal, over the left and the right leaf.
+    pub on: Vec<(Expr, Expr)>,
+    /// A condition over both leaves' columns, bounds of time included.
+    pub filter: Option<Expr>,
+    pub lower: Duration,
+    pub upper: Duration,
+    /// The columns of the result.
+    pub schema: DFSchemaRef,
+    pub null_equals_null: bool,
+}
+
+/// `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= limit`.
+#[derive(Clone, Debug)]
+pub struct Top {
+    pub partition_by: Vec<Expr>,
+    pub order_by: Vec<datafusion::logical_expr::SortExpr>,
+    pub limit: usize,
+    /// The leaf's schema with the row number behind it.
+    pub schema: DFSchemaRef,
+    /// Partitions that have not changed for so long go.
+    pub ttl: Option<Duration>,
+}
+
+/// HOT: what is done to each row before state. Expressions are over `schema`.
 #[derive(Clone, Debug)]
 pub struct Hot {
-    pub table: Arc<Table>,
-    /// `table.schema` qualified by the name the expressions use.
+    pub input: Input,
+    /// The input's columns, qualified by the name the expressions use.
     pub schema: DFSchemaRef,
+    /// The event time that the operator goes by.
+    pub time: RowTime,
     /// Rows for which one of these is not true are dropped.
     pub filters: Vec<Expr>,
 }
 
-/// A stateless branch: filter and project.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    pub hot: Hot,
-    pub projection: Vec<Expr>,
+/// The event time of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowTime {
+    /// The operator needs none.
+    None,
+    /// The column of the input with this index.
+    Column(usize),
+    /// The last millisecond of the window whose result the row is.
+    Window,
 }
 
-/// One aggregate, with what feeds it.
+/// Where rows come from.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Table(Arc<Table>),
+    /// The stage with this index.
+    Stage(usize),
+}
+
+/// One input of a stage: as many feeds as UNION ALL brings together.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    pub hot: Hot,
-    pub keys: Vec<GroupKey>,
-    /// Aggregate expressions as the plan has them, aliases included.
-    pub aggregates: Vec<Expr>,
-    /// The aggregate's output: keys, then aggregates.
+    pub feeds: Vec<Feed>,
+    pub gives: Gives,
+    /// Which columns are the keys of sessions.
+    pub session_keys: Vec<usize>,
+    /// What CLOSE sees of it. What feeds give beyond these columns is the operator's own.
     pub schema: DFSchemaRef,
-    /// The aggregate and what is below it, as a plan over finite input.
+    /// The same as a plan over finite input.
     pub batch: LogicalPlan,
 }
 
-/// One GROUP BY expression.
+/// What a leaf gives to its stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Groups: the columns are keys, aggregates come behind them.
+    Groups,
+    Rows,
+}
+
+/// Rows of one input on their way into a leaf.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    pub hot: Hot,
+    /// Keys, or all columns.
+    pub columns: Vec<Column>,
+    /// Aggregate expressions as the plan has them, aliases included; none where rows are given.
+    pub aggregates: Vec<Expr>,
+}
+
+/// A column of a leaf.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupKey {
+pub enum Column {
     /// Computed for each row.
     Row(Expr),
-    /// A bound of the row's window: constant within a pane.
+    /// A bound of the row's window: constant within a window.
     Window(WindowBound),
 }
 
@@ -94,21 +183,47 @@ pub struct Warning {
     pub at: Option<Position>,
 }
 
-impl Pipeline {
-    /// The HOT parts.
-    pub fn hots(&self) -> Vec<&Hot> {
-        match &self.stage {
-            Stage::Rows(branches) => branches.iter().map(|branch| &branch.hot).collect(),
-            Stage::Windowed { leaves, .. } => leaves.iter().map(|leaf| &leaf.hot).collect(),
-            Stage::Updating { leaf, .. } => vec![&leaf.hot],
+impl Input {
+    /// The table, if it is one.
+    #[must_use]
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        match self {
+            Self::Table(table) => Some(table),
+            Self::Stage(_) => None,
         }
+    }
+}
+
+impl Leaf {
+    /// The first feed; what all have in common can be read from it.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        self.feeds.first().expect("planning makes no leaf without a feed")
+    }
+}
+
+impl Pipeline {
+    /// The stage that gives the result.
+    #[must_use]
+    pub fn last(&self) -> &Stage {
+        self.stages.last().expect("planning makes at least one stage")
+    }
+
+    /// Every feed of every stage.
+    pub fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.stages.iter().flat_map(|stage| &stage.leaves).flat_map(|leaf| &leaf.feeds)
+    }
+
+    /// The tables that are read, once for each feed that reads one.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.feeds().filter_map(|feed| feed.hot.input.table())
     }
 
     /// The window of the result, if the query is windowed.
     #[must_use]
     pub fn window(&self) -> Option<WindowSpec> {
-        match &self.stage {
-            Stage::Windowed { window, .. } => Some(*window),
+        match self.last().operator {
+            Operator::Windows(window) => Some(window),
             _ => None,
         }
     }
@@ -116,7 +231,7 @@ impl Pipeline {
     /// Whether rows that were emitted may change.
     #[must_use]
     pub fn is_updating(&self) -> bool {
-        matches!(self.stage, Stage::Updating { .. })
+        matches!(self.last().operator, Operator::Updating { .. } | Operator::Top(_))
     }
 }
 
@@ -137,6 +252,7 @@ impl Code {
             Self::E10 => "the current time decides a window",
             Self::E11 => "no watermark declared",
             Self::E12 => "unbounded keys without a time-to-live",
+            Self::E13 => "no streaming form of this",
         }
     }
 }

@@ -20,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use crate::as_of::{AsOf, NOW_SCHEMA};
 use crate::catalog::{Catalog, Relation, Table};
 use crate::plan::unknown_relation;
 use crate::window::WindowFunctions;
@@ -29,6 +30,14 @@ use millstream_core::Clock;
 /// Optimizer rules that are left out: the first would hide distinct aggregates from the panes, the second would stop
 /// reading a stream that has no end.
 const LEFT_OUT: [&str; 2] = ["single_distinct_aggregation_to_group_by", "push_down_limit"];
+/// Optimizer rules without which a join cannot be told from another.
+const PREPARING: [&str; 5] = [
+    "decorrelate_predicate_subquery",
+    "scalar_subquery_to_join",
+    "push_down_filter",
+    "eliminate_cross_join",
+    "extract_equijoin_predicate",
+];
 /// Views may be nested this deeply; deeper nesting is a cycle or a mistake.
 const MAX_VIEW_DEPTH: usize = 32;
 
@@ -51,7 +60,7 @@ impl Session {
         for function in functions::all(clock) {
             state.register_udf(function)?;
         }
-        Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions)] })
+        Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions), Arc::new(AsOf)] })
     }
 }
 
@@ -140,6 +149,23 @@ impl Session {
         Ok(Analyzer::new().execute_and_check(plan, self.state.config_options(), |_, _| {})?)
     }
 
+    /// Brings conditions of joins to their joins, and makes joins of subqueries, so that they can be checked. Other plans
+    /// stay as they are written, which makes better messages.
+    pub(crate) fn prepare(&self, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+        use datafusion::common::tree_node::TreeNode;
+        let needs = plan.exists(|node| {
+            let joins = matches!(node, LogicalPlan::Join(_));
+            Ok(joins || node.expressions().iter().any(|expr| expr.exists(|part| Ok(is_subquery(part))).unwrap_or(true)))
+        })?;
+        if !needs {
+            return Ok(plan);
+        }
+        let rules = Optimizer::new().rules.into_iter().filter(|rule| PREPARING.contains(&rule.name())).collect();
+        let context = OptimizerContext::new_with_config_options(Arc::clone(self.state.config_options()))
+            .without_query_execution_start_time();
+        Ok(Optimizer::with_rules(rules).optimize(plan, &context, |_, _| {})?)
+    }
+
     /// Optimizes an analyzed plan. The current time stays a function: a stream has no one «now».
     pub fn optimize(&self, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
         let rules = Optimizer::new().rules.into_iter().filter(|rule| !LEFT_OUT.contains(&rule.name())).collect();
@@ -151,6 +177,11 @@ impl Session {
 
 fn parser_options() -> ParserOptions {
     ParserOptions { collect_spans: true, map_string_types_to_utf8view: false, ..ParserOptions::new() }
+}
+
+fn is_subquery(expr: &datafusion::logical_expr::Expr) -> bool {
+    use datafusion::logical_expr::Expr;
+    matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
 }
 
 /// Names as one query sees them.
@@ -183,8 +214,8 @@ impl Names<'_> {
         self.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(names);
     }
 
-    fn source(&self, relation: &Relation) -> Result<CatalogSource> {
-        let (schema, inlined) = match (relation, self.reading) {
+    fn source(&self, relation: &Relation, reading: Reading) -> Result<CatalogSource> {
+        let (schema, inlined) = match (relation, reading) {
             (Relation::Table(table), _) => (Arc::clone(&table.schema), None),
             (Relation::System(table), _) => (Arc::clone(&table.schema), None),
             (Relation::MaterializedView(view), Reading::Once) => (Arc::clone(&view.schema), None),
@@ -203,6 +234,12 @@ impl Names<'_> {
 
 impl ContextProvider for Names<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let (name, reading) = match &name {
+            TableReference::Partial { schema, table } if schema.as_ref() == NOW_SCHEMA => {
+                (TableReference::bare(Arc::clone(table)), Reading::Once)
+            }
+            _ => (name, self.reading),
+        };
         let name = match &name {
             TableReference::Bare { table } => table.to_string(),
             TableReference::Partial { schema, table } => format!("{schema}.{table}"),
@@ -210,7 +247,7 @@ impl ContextProvider for Names<'_> {
         };
         let relation = self.catalog.require(&name)?;
         self.note([name]);
-        Ok(Arc::new(self.source(relation)?))
+        Ok(Arc::new(self.source(relation, reading)?))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -9,7 +9,7 @@ const NODE_PADDING = 28;
 const NODE_WIDTH_MIN = 96;
 const LABEL_MAX = 34;
 
-const KIND_TEXT: Record<string, string> = { source: "source", hot: "per record", pane: "pane", close: "window", sink: "sink" };
+const KIND_TEXT: Record<string, string> = { source: "source", hot: "per record", operator: "state", close: "window", sink: "sink" };
 
 export function graphView(graph: Graph): SVGSVGElement {
   const layout = new dagre.graphlib.Graph();

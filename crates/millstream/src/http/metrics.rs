@@ -122,16 +122,23 @@ fn register_queries(app: &App, registry: &mut Registry) {
 }
 
 fn register_sources(app: &App, registry: &mut Registry) {
-    let [records, bytes, rejected] = <[Counters; 3]>::default();
+    let [records, bytes, rejected, future] = <[Counters; 4]>::default();
     for (source, stats) in app.engine.sources() {
         let labels: Labels = vec![("source", source)];
-        for (family, count) in [(&records, &stats.records), (&bytes, &stats.bytes), (&rejected, &stats.rejected)] {
+        let counts = [
+            (&records, &stats.records),
+            (&bytes, &stats.bytes),
+            (&rejected, &stats.rejected),
+            (&future, &stats.future),
+        ];
+        for (family, count) in counts {
             family.get_or_create(&labels).inc_by(count.get());
         }
     }
     registry.register("source_records", "Records read from a source", records);
     registry.register("source_bytes", "Bytes of payload read from a source", bytes);
     registry.register("source_rejected", "Records that could not be decoded", rejected);
+    registry.register("source_future", "Rows with times too far after their arrival to move event time", future);
 }
 
 fn seconds(millis: i64) -> f64 {

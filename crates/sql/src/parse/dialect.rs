@@ -78,8 +78,40 @@ impl Dialect for NativeDialect {
             return None;
         }
         parser.next_token();
-        Some(parser.parse_object_name(false).and_then(|name| table_as_subquery(&name.to_string())))
+        Some(parse_table(parser))
     }
+}
+
+/// What follows `TABLE`: a name, and for sessions `PARTITION BY k` or `PARTITION BY (k, l)`. The keys are kept as the
+/// CLUSTER BY of the subquery, a clause that nothing else here has.
+fn parse_table(parser: &mut Parser<'_>) -> Result<Expr, ParserError> {
+    let name = parser.parse_object_name(false)?;
+    let mut table = table_as_subquery(&name.to_string())?;
+    if parser.parse_keywords(&[Keyword::PARTITION, Keyword::BY]) {
+        let mut keys = Vec::new();
+        if parser.consume_token(&Token::LParen) {
+            keys = parser.parse_comma_separated(Parser::parse_expr)?;
+            parser.expect_token(&Token::RParen)?;
+        } else {
+            // The list ends where the next argument begins: a comma alone does not tell.
+            loop {
+                keys.push(parser.parse_expr()?);
+                let [comma, next, then] = parser.peek_tokens::<3>();
+                let begins_argument = matches!(&next, Token::Word(word) if word.value.eq_ignore_ascii_case("DESCRIPTOR"))
+                    || then == Token::RArrow;
+                if comma != Token::Comma || begins_argument {
+                    break;
+                }
+                parser.next_token();
+            }
+        }
+        if let Expr::Subquery(query) = &mut table
+            && let SetExpr::Select(select) = query.body.as_mut()
+        {
+            select.cluster_by = keys;
+        }
+    }
+    Ok(table)
 }
 
 /// `(SELECT * FROM name)`: the form in which a relation fits where an expression is expected.

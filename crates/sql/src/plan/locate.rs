@@ -21,6 +21,7 @@ pub(crate) struct Clauses {
     joins: Vec<Option<Position>>,
     windows: Vec<Option<Position>>,
     clock: Vec<Option<Position>>,
+    over: Vec<Option<Position>>,
 }
 
 impl Clauses {
@@ -60,6 +61,11 @@ impl Clauses {
     /// A window function in FROM.
     pub(crate) fn window(&self) -> Option<Position> {
         self.windows.first().copied().flatten()
+    }
+
+    /// A function with OVER.
+    pub(crate) fn over(&self) -> Option<Position> {
+        self.over.first().copied().flatten()
     }
 
     /// A call for the current time.
@@ -141,6 +147,11 @@ impl Visitor for Clauses {
     }
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::Function(function) = expr
+            && function.over.is_some()
+        {
+            self.over.push(Position::of(function.name.span()));
+        }
         if let ast::Expr::Function(function) = expr
             && super::is_clock_function(&function.name.to_string().to_lowercase())
         {

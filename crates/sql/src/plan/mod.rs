@@ -1,8 +1,13 @@
 //! A query's text tree to the pipeline that runs it: bind names, check what a stream can do, optimize, cut.
 
+mod bounds;
 mod check;
 mod cut;
 mod locate;
+mod node;
+pub(crate) mod over;
+mod reference;
+mod sets;
 mod tumble;
 
 use std::sync::Arc;
@@ -10,17 +15,19 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
-use millstream_core::{Duration, WindowSpec};
+use millstream_core::Duration;
 
 use crate::catalog::Catalog;
-use crate::pipeline::{Pipeline, Stage, Warning};
+use crate::pipeline::{Operator, Pipeline, Stage, Warning};
 use crate::session::{Reading, Session};
 use crate::{Code, SqlError};
 use check::Allowed;
 use locate::Clauses;
+use over::TopRows;
 
-pub use cut::LeafNode;
 pub(crate) use locate::unknown_relation;
+pub use node::LeafNode;
+pub use reference::is_reference_scan;
 
 /// What a query is planned for.
 #[derive(Clone, Debug)]
@@ -59,20 +66,22 @@ pub(crate) fn plan_query(
         Purpose::Sink { .. } | Purpose::Client => (false, None),
     };
     let allowed = Allowed { updates, ttl: ttl.is_some() };
-    let checked = match check::check(&analyzed, &clauses, allowed) {
+    let prepared = session.prepare(analyzed.clone())?;
+    match check::check(&prepared, &clauses, allowed) {
         Err(SqlError { code: Some(Code::E01), at, .. })
-            if !updates && check::check(&analyzed, &clauses, Allowed { updates: true, ttl: true }).is_ok() =>
+            if !updates && check::check(&prepared, &clauses, Allowed { updates: true, ttl: true }).is_ok() =>
         {
             return Err(refuse_updates(purpose).at(at));
         }
         checked => checked?,
     };
     let optimized = session.optimize(analyzed.clone())?;
-    let stage = cut::cut(session, optimized.clone(), &checked.shape, ttl)?;
+    let stages = cut::cut(&optimized, ttl)?;
     let schema = Arc::new(analyzed.schema().as_arrow().clone());
-    let key = key_columns(&optimized, &stage)?;
-    let warnings = warnings(&stage, &clauses);
-    Ok((Pipeline { stage, schema, key, batch: analyzed, warnings }, reads))
+    let mut pipeline = Pipeline { stages, schema, key: Vec::new(), batch: analyzed, warnings: Vec::new() };
+    pipeline.key = key_columns(&optimized, pipeline.last())?;
+    pipeline.warnings = warnings(&pipeline.stages, &clauses);
+    Ok((pipeline, reads))
 }
 
 /// The query would be right, but its target cannot take changed rows.
@@ -112,17 +121,21 @@ fn assign_columns(plan: LogicalPlan, columns: &[SinkColumn]) -> Result<LogicalPl
 }
 
 /// Which output columns identify a row.
-fn key_columns(plan: &LogicalPlan, stage: &Stage) -> Result<Vec<usize>, SqlError> {
-    let found = match stage {
-        Stage::Rows(_) => return Ok(Vec::new()),
-        Stage::Windowed { .. } | Stage::Updating { .. } => trace_key(plan),
+fn key_columns(plan: &LogicalPlan, last: &Stage) -> Result<Vec<usize>, SqlError> {
+    let found = match &last.operator {
+        Operator::Rows | Operator::Over(_) | Operator::IntervalJoin(_) => return Ok(Vec::new()),
+        Operator::Windows(_) | Operator::Updating { .. } | Operator::Top(_) => trace_key(plan),
     };
-    match (found, stage) {
+    match (found, &last.operator) {
         (Some(key), _) => Ok(key),
-        (None, Stage::Updating { .. }) => Err(SqlError::new(
+        (None, Operator::Updating { .. }) => Err(SqlError::new(
             "the rows of an updating table are found by their GROUP BY columns, and one is not selected",
         )
         .hint("add every GROUP BY column to the SELECT list")),
+        (None, Operator::Top(_)) => Err(SqlError::new(
+            "the first rows of a stream are found by their PARTITION BY columns and row number, and one is not selected",
+        )
+        .hint("add the PARTITION BY columns and the ROW_NUMBER to the SELECT list")),
         (None, _) => Ok(Vec::new()),
     }
 }
@@ -130,7 +143,11 @@ fn key_columns(plan: &LogicalPlan, stage: &Stage) -> Result<Vec<usize>, SqlError
 /// The output columns that are the keys of the topmost aggregate; `None` when one of them is not passed on.
 fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
     match plan {
-        LogicalPlan::Aggregate(aggregate) => Some((0..aggregate.group_expr.len()).collect()),
+        LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.as_slice() {
+            // A key that is NULL because its set has it not looks like one that is NULL.
+            [Expr::GroupingSet(_)] => None,
+            keys => Some((0..keys.len()).collect()),
+        },
         LogicalPlan::Projection(projection) => {
             let inner = trace_key(&projection.input)?;
             let schema = projection.input.schema();
@@ -155,7 +172,10 @@ fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
             }
             Some(columns)
         }
-        LogicalPlan::Filter(filter) => trace_key(&filter.input),
+        LogicalPlan::Filter(filter) => match TopRows::of(filter) {
+            Some(top) => top_key(&top, &filter.input).or_else(|| trace_key(&filter.input)),
+            None => trace_key(&filter.input),
+        },
         LogicalPlan::Sort(sort) => trace_key(&sort.input),
         LogicalPlan::Limit(limit) => trace_key(&limit.input),
         LogicalPlan::SubqueryAlias(alias) => trace_key(&alias.input),
@@ -164,17 +184,35 @@ fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
     }
 }
 
+/// A row of a top-N is the one with its number in its partition; the first alone needs no number.
+fn top_key(top: &TopRows<'_>, input: &LogicalPlan) -> Option<Vec<usize>> {
+    let function = top.function()?;
+    let schema = input.schema();
+    let column = |expr: &Expr| match expr {
+        Expr::Column(column) => schema.maybe_index_of_column(column),
+        _ => None,
+    };
+    let mut key = function.params.partition_by.iter().map(column).collect::<Option<Vec<_>>>()?;
+    if top.limit > 1 {
+        let number = top.window.schema.fields().len() - 1;
+        let (qualifier, field) = top.window.schema.qualified_field(number);
+        key.push(schema.maybe_index_of_column(&datafusion::common::Column::from((qualifier, field)))?);
+    }
+    Some(key)
+}
+
 /// Aggregates that keep every value of a window.
 const KEEP_ALL_VALUES: [&str; 6] =
     ["median", "array_agg", "string_agg", "percentile_cont", "approx_percentile_cont_with_weight", "nth_value"];
 
-fn warnings(stage: &Stage, clauses: &Clauses) -> Vec<Warning> {
+fn warnings(stages: &[Stage], clauses: &Clauses) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let leaves = match stage {
-        Stage::Rows(_) => return warnings,
-        Stage::Windowed { leaves, window: WindowSpec::Tumble { size, .. }, .. } => {
-            for time in leaves.iter().filter_map(|leaf| leaf.hot.table.time) {
-                if time.delay > *size {
+    for stage in stages {
+        let feeds = || stage.leaves.iter().flat_map(|leaf| &leaf.feeds);
+        if let Operator::Windows(window) = stage.operator {
+            let size = window.approximate_size();
+            for time in feeds().filter_map(|feed| feed.hot.input.table()?.time) {
+                if time.delay > size {
                     let message = format!(
                         "the window of {} ms is smaller than the watermark's delay of {} ms: results come {} windows late",
                         size.0,
@@ -184,18 +222,16 @@ fn warnings(stage: &Stage, clauses: &Clauses) -> Vec<Warning> {
                     warnings.push(Warning { code: "W1", message, at: clauses.window() });
                 }
             }
-            leaves.as_slice()
         }
-        Stage::Updating { leaf, .. } => std::slice::from_ref(leaf),
-    };
-    for expr in leaves.iter().flat_map(|leaf| &leaf.aggregates) {
-        let keeps = expr.exists(|part| {
-            Ok(matches!(part, Expr::AggregateFunction(function)
-                if function.params.distinct || KEEP_ALL_VALUES.contains(&function.func.name())))
-        });
-        if keeps.unwrap_or(false) {
-            let message = format!("{} keeps every value of its group in memory", expr.schema_name());
-            warnings.push(Warning { code: "W2", message, at: None });
+        for expr in feeds().flat_map(|feed| &feed.aggregates) {
+            let keeps = expr.exists(|part| {
+                Ok(matches!(part, Expr::AggregateFunction(function)
+                    if function.params.distinct || KEEP_ALL_VALUES.contains(&function.func.name())))
+            });
+            if keeps.unwrap_or(false) {
+                let message = format!("{} keeps every value of its group in memory", expr.schema_name());
+                warnings.push(Warning { code: "W2", message, at: None });
+            }
         }
     }
     warnings
@@ -205,7 +241,14 @@ fn warnings(stage: &Stage, clauses: &Clauses) -> Vec<Warning> {
 pub(crate) fn is_clock_function(name: &str) -> bool {
     matches!(
         name,
-        "now" | "current_timestamp" | "current_date" | "current_time" | "localtimestamp" | "localtime" | "today"
+        "now"
+            | "current_timestamp"
+            | "current_date"
+            | "current_time"
+            | "localtimestamp"
+            | "localtime"
+            | "today"
+            | "proctime"
     )
 }
 

@@ -1,12 +1,14 @@
 //! Functions of time that make tumbling windows when a stream is grouped by them: `date_trunc`, `date_bin`, and
 //! `FLOOR(ts TO unit)`, which becomes `date_trunc` when it is parsed.
 
+use arrow::datatypes::DataType;
+use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Cast, Expr};
-use millstream_core::{Duration, WindowSpec};
+use millstream_core::{Duration, Grid, Step, WindowSpec};
 
 use crate::SqlError;
-use crate::window::interval_ms;
+use crate::window::{interval_ms, interval_step};
 
 const DAY_MS: i64 = 86_400_000;
 /// Weeks start on Monday, and 1970-01-01 was a Thursday.
@@ -36,11 +38,10 @@ pub(crate) fn time_function(expr: &Expr) -> Option<Result<(TimeFunction, &Expr),
     Some(spec.map(|spec| (TimeFunction { spec }, time)))
 }
 
-/// Planning may widen a timestamp's unit for a function; the instant stays the same.
-fn without_unit_cast(expr: &Expr) -> &Expr {
-    use arrow::datatypes::DataType;
+/// Planning may widen a timestamp's unit for a function; the instant stays the same. A change of zone is no such cast.
+pub(crate) fn without_unit_cast(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Cast(Cast { expr: inner, field }) if matches!(field.data_type(), DataType::Timestamp(..)) => {
+        Expr::Cast(Cast { expr: inner, field }) if matches!(field.data_type(), DataType::Timestamp(_, None)) => {
             without_unit_cast(inner)
         }
         Expr::Alias(alias) => without_unit_cast(&alias.expr),
@@ -53,7 +54,12 @@ fn truncation(unit: &Expr) -> Result<WindowSpec, SqlError> {
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => text.to_lowercase(),
         other => return Err(SqlError::new(format!("the unit of date_trunc must be a literal, found {other}"))),
     };
+    let months =
+        |count| Ok(WindowSpec::Tumble(Grid { step: Step::Months { count, zone: Tz::UTC }, offset: Duration(0) }));
     let (size, offset) = match text.as_str() {
+        "month" => return months(1),
+        "quarter" => return months(3),
+        "year" => return months(12),
         "millisecond" => (1, 0),
         "second" => (1000, 0),
         "minute" => (60_000, 0),
@@ -61,14 +67,21 @@ fn truncation(unit: &Expr) -> Result<WindowSpec, SqlError> {
         "day" => (DAY_MS, 0),
         "week" => (7 * DAY_MS, WEEK_OFFSET_MS),
         other => {
-            return Err(SqlError::new(format!("a window of one {other} is not available: it has no fixed length"))
-                .hint("units are second, minute, hour, day and week"));
+            return Err(SqlError::new(format!("`{other}` is not a unit of date_trunc"))
+                .hint("units are millisecond, second, minute, hour, day, week, month, quarter and year"));
         }
     };
-    Ok(WindowSpec::Tumble { size: Duration(size), offset: Duration(offset) })
+    Ok(tumble(size, offset))
+}
+
+fn tumble(size: i64, offset: i64) -> WindowSpec {
+    WindowSpec::Tumble(Grid { step: Step::Fixed(Duration(size)), offset: Duration(offset) })
 }
 
 fn binning(stride: &Expr, origin: Option<&Expr>) -> Result<WindowSpec, SqlError> {
+    if let (Some(step @ Step::Months { .. }), None) = (interval_step(stride, None), origin) {
+        return Ok(WindowSpec::Tumble(Grid { step, offset: Duration(0) }));
+    }
     let size = interval_ms(stride).filter(|size| size.0 > 0).ok_or_else(|| {
         SqlError::new(format!("date_bin needs a positive interval of fixed length, found {stride}"))
             .hint("write for example date_bin(INTERVAL '5 minutes', event_time)")
@@ -80,7 +93,7 @@ fn binning(stride: &Expr, origin: Option<&Expr>) -> Result<WindowSpec, SqlError>
             return Err(SqlError::new(format!("the origin of date_bin must be a timestamp literal, found {origin}")));
         }
     };
-    Ok(WindowSpec::Tumble { size, offset: Duration(origin.rem_euclid(size.0)) })
+    Ok(tumble(size.0, origin.rem_euclid(size.0)))
 }
 
 fn timestamp_ms(expr: &Expr) -> Option<i64> {
@@ -105,16 +118,14 @@ mod tests {
 
     #[test]
     fn weeks_start_on_monday() {
-        let WindowSpec::Tumble { size, offset } = truncation(&datafusion::prelude::lit("week")).unwrap();
+        let week = truncation(&datafusion::prelude::lit("week")).unwrap();
         // 2026-01-01 is a Thursday; its week starts on Monday, 2025-12-29.
-        let start = WindowSpec::tumble_start(size, offset, EventTime(1_767_225_600_000));
+        let start = week.slice_of(EventTime(1_767_225_600_000)).unwrap().start;
         assert_eq!(start.to_string(), "2025-12-29T00:00:00.000");
     }
 
     #[test]
-    fn units_without_a_fixed_length_are_refused() {
-        for unit in ["month", "year", "fortnight"] {
-            assert!(truncation(&datafusion::prelude::lit(unit)).is_err(), "{unit}");
-        }
+    fn unknown_units_are_refused() {
+        assert!(truncation(&datafusion::prelude::lit("fortnight")).is_err());
     }
 }

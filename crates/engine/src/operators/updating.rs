@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Accumulator;
-use millstream_core::{Duration, EventTime};
+use millstream_core::{Duration, EventTime, Window};
 use millstream_sql::Leaf;
 
-use crate::close::leaf_batch;
+use super::{Given, Operator, Taken};
+use crate::close::{Bounds, leaf_batch};
 use crate::pane::{Delta, PaneLayout};
 
 /// All keys and their accumulators.
@@ -24,6 +26,8 @@ pub(crate) struct UpdatingTable {
     groups: HashMap<OwnedRow, Group>,
     /// Keys that changed since they were last read, in the order they first did.
     changed: Vec<OwnedRow>,
+    now: EventTime,
+    watermark: EventTime,
 }
 
 struct Group {
@@ -32,21 +36,24 @@ struct Group {
     is_changed: bool,
 }
 
-/// What changed since the last time: rows of the leaf, and their keys.
-pub(crate) struct Changed {
-    pub(crate) keys: Vec<ArrayRef>,
-    pub(crate) rows: RecordBatch,
-}
-
 impl UpdatingTable {
     pub(crate) fn new(leaf: Leaf, layout: PaneLayout, ttl: Option<Duration>) -> Result<Self> {
         let fields = layout.keys.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let converter = RowConverter::new(fields)?;
-        Ok(Self { leaf, layout, ttl, converter, groups: HashMap::new(), changed: Vec::new() })
+        Ok(Self {
+            leaf,
+            layout,
+            ttl,
+            converter,
+            groups: HashMap::new(),
+            changed: Vec::new(),
+            now: EventTime::MIN,
+            watermark: EventTime::MIN,
+        })
     }
 
     /// Merges what a worker grouped.
-    pub(crate) fn merge(&mut self, delta: &Delta, now: EventTime) -> Result<()> {
+    fn merge(&mut self, delta: &Delta, now: EventTime) -> Result<()> {
         let keys = self.encode(delta.keys(), delta.groups())?;
         for (row, key) in keys.into_iter().enumerate() {
             let group = match self.groups.entry(key.clone()) {
@@ -69,18 +76,8 @@ impl UpdatingTable {
         Ok(())
     }
 
-    /// Whether there is something to read.
-    pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// How many keys it holds.
-    pub(crate) fn len(&self) -> usize {
-        self.groups.len()
-    }
-
     /// The rows of the keys that changed.
-    pub(crate) fn take_changed(&mut self) -> Result<Changed> {
+    fn take_changed(&mut self) -> Result<Given> {
         let changed = std::mem::take(&mut self.changed);
         let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(changed.len()); self.layout.functions.len()];
         for key in &changed {
@@ -92,12 +89,12 @@ impl UpdatingTable {
         }
         let values = columns.into_iter().map(ScalarValue::iter_to_array).collect::<Result<Vec<_>>>()?;
         let keys = self.decode(&changed)?;
-        let rows = leaf_batch(&self.leaf, keys.clone(), values, changed.len(), None)?;
-        Ok(Changed { keys, rows })
+        let rows = leaf_batch(&self.leaf, keys.clone(), values, changed.len(), Bounds::None)?;
+        Ok(Given::Changed { rows, keys })
     }
 
     /// Lets go of keys that have not changed for longer than the time-to-live; answers their key columns.
-    pub(crate) fn expire(&mut self, now: EventTime) -> Result<Option<Vec<ArrayRef>>> {
+    fn expire(&mut self, now: EventTime) -> Result<Option<Vec<ArrayRef>>> {
         let Some(ttl) = self.ttl else { return Ok(None) };
         let expired: Vec<OwnedRow> = (self.groups.iter())
             .filter(|(_, group)| !group.is_changed && group.changed_at + ttl < now)
@@ -124,6 +121,36 @@ impl UpdatingTable {
             return Ok(Vec::new());
         }
         Ok(self.converter.convert_rows(keys.iter().map(OwnedRow::row))?)
+    }
+}
+
+impl Operator for UpdatingTable {
+    fn take_rows(&mut self, _: usize, _: &RecordBatch, _: Option<&Int64Array>) -> Result<Taken> {
+        Err(DataFusionError::Internal("an updating table takes groups".to_owned()))
+    }
+
+    fn take_groups(&mut self, _: usize, _: Option<Window>, groups: Delta) -> Result<Taken> {
+        self.merge(&groups, self.now)?;
+        Ok(Taken::default())
+    }
+
+    fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>> {
+        self.watermark = self.watermark.max(watermark);
+        self.now = self.now.max(now);
+        let mut given = Vec::new();
+        if !self.changed.is_empty() {
+            given.push(self.take_changed()?);
+        }
+        given.extend(self.expire(now)?.map(Given::Gone));
+        Ok(given)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (0, self.groups.len())
     }
 }
 

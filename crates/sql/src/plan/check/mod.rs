@@ -1,15 +1,19 @@
 //! Whether a query can run on streams, bottom-up over the analyzed plan: what each part yields, and which columns still
 //! carry event time or a window. What cannot run is refused here, with its code, its place and what to do.
 
+mod join;
+mod over;
+
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{
-    Aggregate, Cast, Distinct, Expr, ExprSchemable, Join, LogicalPlan, TableScan, Union, Window,
-};
+use datafusion::logical_expr::utils::grouping_set_to_exprlist;
+use datafusion::logical_expr::{Aggregate, Cast, Distinct, Expr, ExprSchemable, LogicalPlan, TableScan, Union};
 use millstream_core::WindowSpec;
 
 use super::locate::Clauses;
+use super::over::TopRows;
+use super::sets::grouping_sets;
 use super::tumble::{TimeFunction, time_function};
 use crate::catalog::Relation;
 use crate::pipeline::WindowBound;
@@ -39,6 +43,8 @@ pub(crate) enum Origin {
     LostTime,
     /// A bound of the row's window.
     Window(WindowBound),
+    /// The key of its session with this index.
+    SessionKey(usize),
     Other,
 }
 
@@ -87,6 +93,11 @@ impl Checker<'_> {
                 Ok(Checked { origins, ..input })
             }
             LogicalPlan::Filter(filter) => {
+                if let Some(top) = TopRows::of(filter)
+                    && let Some(checked) = self.check_top(&top, filter.input.schema().fields().len())?
+                {
+                    return Ok(checked);
+                }
                 let input = self.check(&filter.input)?;
                 let clock = input.clock || asks_for_now(&filter.predicate);
                 match input.shape {
@@ -135,21 +146,43 @@ impl Checker<'_> {
 
     fn check_assign(&self, assign: &WindowAssign) -> Result<Checked, SqlError> {
         let input = self.check(&assign.input)?;
-        match &input.shape {
-            Shape::Stream { assigned: None, .. } => {}
-            Shape::Bounded => return Err(SqlError::new("a window function needs a stream").at(self.clauses.window())),
-            Shape::Updating => return Err(Self::over_updating("a window", self.clauses.window())),
-            Shape::Windowed(_) | Shape::Stream { .. } => {
-                return Err(SqlError::new("windows over windows are not available yet")
-                    .at(self.clauses.window())
-                    .hint("aggregate the first window's rows with a second GROUP BY on the same window"));
+        let at = self.clauses.window();
+        let found = origin(&assign.time, assign.input.schema(), &input);
+        let has_watermark = match &input.shape {
+            Shape::Bounded => return Err(SqlError::new("a window function needs a stream").at(at)),
+            Shape::Updating => return Err(Self::over_updating("a window", at)),
+            Shape::Stream { assigned: None, has_watermark } => {
+                Self::require_time(found, &assign.time, &input, at)?;
+                *has_watermark
+            }
+            // The results of windows are a stream in the order of their ends.
+            Shape::Windowed(_) if found == Origin::Window(WindowBound::Time) => true,
+            Shape::Windowed(_) => {
+                let message = format!("{} is not the time of the inner windows' results", assign.time);
+                return Err(SqlError::coded(Code::E03, message, "use window_time of the inner windows").at(at));
+            }
+            Shape::Stream { .. } => {
+                return Err(SqlError::new("the rows have windows already")
+                    .at(at)
+                    .hint("aggregate the inner windows first; their window_time can have windows again"));
+            }
+        };
+        let mut origins = input.origins;
+        for found in &mut origins {
+            if matches!(found, Origin::Window(_) | Origin::SessionKey(_)) {
+                *found = Origin::Other;
             }
         }
-        let found = origin(&assign.time, assign.input.schema(), &input);
-        Self::require_time(found, &assign.time, &input, self.clauses.window())?;
-        let mut origins = input.origins;
+        for (index, key) in assign.partition_by.iter().enumerate() {
+            if let Expr::Column(column) = key
+                && let Some(column) = assign.input.schema().maybe_index_of_column(column)
+            {
+                origins[column] = Origin::SessionKey(index);
+            } else {
+                return Err(SqlError::new(format!("PARTITION BY takes columns, not {key}")).at(at));
+            }
+        }
         origins.extend([WindowBound::Start, WindowBound::End, WindowBound::Time].map(Origin::Window));
-        let Shape::Stream { has_watermark, .. } = input.shape else { return Err(unsupported(&assign.input)) };
         Ok(Checked { shape: Shape::Stream { assigned: Some(assign.spec), has_watermark }, origins, clock: input.clock })
     }
 
@@ -183,36 +216,50 @@ impl Checker<'_> {
         let input = self.check(&aggregate.input)?;
         let schema = aggregate.input.schema();
         let at = self.clauses.group_by(&aggregate.group_expr);
-        if aggregate.group_expr.iter().any(|key| matches!(key, Expr::GroupingSet(_))) {
-            return Err(SqlError::new("GROUPING SETS, CUBE and ROLLUP are not available on streams yet").at(at));
-        }
-        let clock = input.clock || aggregate.group_expr.iter().any(asks_for_now);
-        let mut origins: Vec<Origin> = aggregate.group_expr.iter().map(|key| origin(key, schema, &input)).collect();
-        let mut window = None;
-        for (key, found) in aggregate.group_expr.iter().zip(&mut origins) {
+        let keys: Vec<Expr> = grouping_set_to_exprlist(&aggregate.group_expr)?.into_iter().cloned().collect();
+        let clock = input.clock || keys.iter().any(asks_for_now);
+        let mut origins: Vec<Origin> = keys.iter().map(|key| origin(key, schema, &input)).collect();
+        let mut window: Option<WindowSpec> = None;
+        for (key, found) in keys.iter().zip(&mut origins) {
             let Some(function) = time_function(key) else { continue };
             let (function, column) = function.map_err(|error| error.at(at))?;
             let source = origin(column, schema, &input);
-            match (&input.shape, source) {
-                (Shape::Stream { .. }, Origin::Time) => {
+            let is_time = match &input.shape {
+                // Rows with windows have their windows; a function of time is a key like others.
+                Shape::Stream { assigned: Some(_), .. } => continue,
+                Shape::Stream { .. } => source == Origin::Time,
+                Shape::Windowed(_) => source == Origin::Window(WindowBound::Time),
+                _ => false,
+            };
+            match &input.shape {
+                _ if is_time => {
                     let TimeFunction { spec } = function;
-                    window = Some(window.map_or(spec, |finest: WindowSpec| finest.min(spec)));
+                    window = Some(match window {
+                        Some(finest) if finest.approximate_size() <= spec.approximate_size() => finest,
+                        _ => spec,
+                    });
                     *found = Origin::Window(WindowBound::Start);
                 }
-                (Shape::Stream { .. }, Origin::LostTime) => Self::require_time(source, column, &input, at)?,
+                Shape::Stream { .. } if source == Origin::LostTime => Self::require_time(source, column, &input, at)?,
                 // With a time-to-live it may be meant as an ordinary key.
-                (Shape::Stream { has_watermark: false, .. }, _) if !self.allowed.ttl => {
+                Shape::Stream { has_watermark: false, .. } if !self.allowed.ttl => {
                     Self::require_time(source, column, &input, at)?;
                 }
                 _ => {}
             }
         }
-        origins.extend(std::iter::repeat_n(Origin::Other, aggregate.aggr_expr.len()));
-        let keyed_by_window = origins.iter().any(|origin| matches!(origin, Origin::Window(_)));
-        let shape = match input.shape {
+        let in_every_set = |of: &dyn Fn(&Origin) -> bool| {
+            let of_column = |expr: &Expr| keys.iter().position(|key| key == expr).is_some_and(|key| of(&origins[key]));
+            match aggregate.group_expr.as_slice() {
+                [Expr::GroupingSet(sets)] => grouping_sets(sets).iter().all(|set| set.iter().any(of_column)),
+                _ => origins.iter().any(of),
+            }
+        };
+        let keyed_by_window = in_every_set(&|origin| matches!(origin, Origin::Window(_)));
+        let shape = match &input.shape {
             Shape::Bounded => Shape::Bounded,
             Shape::Updating => return Err(Self::over_updating("an aggregate", at)),
-            Shape::Windowed(spec) if keyed_by_window => Shape::Windowed(spec),
+            Shape::Windowed(spec) if keyed_by_window => Shape::Windowed(window.unwrap_or(*spec)),
             Shape::Windowed(_) => {
                 return Err(SqlError::coded(
                     Code::E01,
@@ -222,7 +269,8 @@ impl Checker<'_> {
                 .at(at));
             }
             Shape::Stream { assigned: Some(spec), .. } if keyed_by_window => {
-                Shape::Windowed(window.map_or(spec, |w| w.min(spec)))
+                self.check_session_keys(*spec, &input, &in_every_set, at)?;
+                Shape::Windowed(*spec)
             }
             Shape::Stream { assigned: Some(_), .. } => {
                 return Err(SqlError::coded(
@@ -233,9 +281,25 @@ impl Checker<'_> {
                 .at(at));
             }
             Shape::Stream { assigned: None, has_watermark } => match window {
-                Some(spec) => Shape::Windowed(spec),
+                Some(spec) if keyed_by_window => Shape::Windowed(spec),
+                Some(_) => {
+                    return Err(SqlError::coded(
+                        Code::E04,
+                        "one of the GROUPING SETS has no window",
+                        "put the window into every set: GROUP BY window_start, GROUPING SETS ((a), (b))",
+                    )
+                    .at(at));
+                }
+                None if matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)]) => {
+                    return Err(SqlError::coded(
+                        Code::E01,
+                        "GROUPING SETS, CUBE and ROLLUP need a window on a stream",
+                        "group by a window too: GROUP BY window_start, window_end, ROLLUP (a, b)",
+                    )
+                    .at(at));
+                }
                 None => {
-                    self.check_updating(aggregate, &origins, has_watermark, at)?;
+                    self.check_updating(aggregate, &origins, *has_watermark, at)?;
                     Shape::Updating
                 }
             },
@@ -243,7 +307,51 @@ impl Checker<'_> {
         if clock && matches!(shape, Shape::Windowed(_)) {
             return Err(self.clock_decides());
         }
+        for found in &mut origins {
+            if matches!(found, Origin::Time) {
+                *found = Origin::LostTime;
+            }
+        }
+        origins.resize(aggregate.schema.fields().len(), Origin::Other);
         Ok(Checked { shape, origins, clock: false })
+    }
+
+    /// The keys of a session are part of what it is: without them in GROUP BY, sessions of different keys would mix.
+    fn check_session_keys(
+        &self,
+        spec: WindowSpec,
+        input: &Checked,
+        is_grouped: &dyn Fn(&dyn Fn(&Origin) -> bool) -> bool,
+        at: Option<crate::Position>,
+    ) -> Result<(), SqlError> {
+        if !matches!(spec, WindowSpec::Session { .. }) {
+            return Ok(());
+        }
+        let keys = input.origins.iter().filter_map(|origin| match origin {
+            Origin::SessionKey(key) => Some(*key),
+            _ => None,
+        });
+        for key in keys {
+            if !is_grouped(&|origin| *origin == Origin::SessionKey(key)) {
+                let error = SqlError::coded(
+                    Code::E04,
+                    "a PARTITION BY column of the SESSION is missing from GROUP BY",
+                    "group by window_start, window_end and every PARTITION BY column",
+                );
+                return Err(error.at(at));
+            }
+        }
+        for bound in [WindowBound::Start, WindowBound::End] {
+            if !is_grouped(&|origin| *origin == Origin::Window(bound)) {
+                let error = SqlError::coded(
+                    Code::E04,
+                    "sessions differ in both their start and their end",
+                    "add window_start, window_end to GROUP BY",
+                );
+                return Err(error.at(at));
+            }
+        }
+        Ok(())
     }
 
     fn clock_decides(&self) -> SqlError {
@@ -324,79 +432,6 @@ impl Checker<'_> {
         }
     }
 
-    fn check_join(&self, join: &Join) -> Result<Checked, SqlError> {
-        let (left, right) = (self.check(&join.left)?, self.check(&join.right)?);
-        let at = self.clauses.join();
-        let unbounded = || {
-            SqlError::coded(
-                Code::E05,
-                "a join of streams must keep every row until its partner comes, and here that is for ever",
-                "join windows: aggregate both sides by the same window and add l.window_end = r.window_end to ON",
-            )
-            .at(at)
-        };
-        let origins: Vec<Origin> = left.origins.iter().chain(&right.origins).copied().collect();
-        let origins = (origins.into_iter()).take(join.schema.fields().len()).collect::<Vec<_>>();
-        match (&left.shape, &right.shape) {
-            (Shape::Bounded, Shape::Bounded) => Ok(Checked {
-                shape: Shape::Bounded,
-                origins: vec![Origin::Other; join.schema.fields().len()],
-                clock: false,
-            }),
-            (Shape::Windowed(a), Shape::Windowed(b)) if a != b => Err(SqlError::coded(
-                Code::E06,
-                format!("the left side has {a}, the right side {b}"),
-                "give both sides the same window",
-            )
-            .at(at)),
-            (Shape::Windowed(spec), Shape::Windowed(_)) => {
-                let same_window = join_pairs(join).into_iter().any(|(l, r)| {
-                    let found = |expr: &Expr| match origin(expr, join.left.schema(), &left) {
-                        Origin::Other => origin(expr, join.right.schema(), &right),
-                        found => found,
-                    };
-                    matches!((found(&l), found(&r)), (Origin::Window(a), Origin::Window(b)) if a == b)
-                });
-                if same_window && origins.len() == join.schema.fields().len() {
-                    Ok(Checked { shape: Shape::Windowed(*spec), origins, clock: false })
-                } else {
-                    Err(unbounded())
-                }
-            }
-            (Shape::Updating, _) | (_, Shape::Updating) => Err(Self::over_updating("a join", at)),
-            _ => Err(unbounded()),
-        }
-    }
-
-    fn check_over(&self, window: &Window) -> Result<Checked, SqlError> {
-        let input = self.check(&window.input)?;
-        let schema = window.input.schema();
-        let mut origins = input.origins.clone();
-        origins.extend(std::iter::repeat_n(Origin::Other, window.window_expr.len()));
-        match input.shape {
-            Shape::Bounded => {}
-            Shape::Windowed(_) => {
-                for expr in &window.window_expr {
-                    let Expr::WindowFunction(function) = expr.clone().unalias() else { continue };
-                    let partitions = &function.params.partition_by;
-                    if !partitions.iter().any(|part| matches!(origin(part, schema, &input), Origin::Window(_))) {
-                        return Err(SqlError::coded(
-                            Code::E01,
-                            format!("{} runs over all windows, which never end", function.fun.name()),
-                            "add PARTITION BY window_start, window_end to its OVER",
-                        ));
-                    }
-                }
-            }
-            Shape::Stream { .. } => {
-                return Err(SqlError::new("OVER windows on a stream are not available yet")
-                    .hint("aggregate in TABLE(TUMBLE(…)) windows"));
-            }
-            Shape::Updating => return Err(Self::over_updating("an OVER window", None)),
-        }
-        Ok(Checked { origins, ..input })
-    }
-
     fn check_union(&self, union: &Union) -> Result<Checked, SqlError> {
         let mut inputs = union.inputs.iter().map(|input| self.check(input)).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = inputs.pop() else { return Err(SqlError::new("UNION ALL of nothing")) };
@@ -426,9 +461,16 @@ impl Checker<'_> {
 }
 
 fn check_scan(scan: &TableScan) -> Result<Checked, SqlError> {
-    if let Some(Relation::System(table)) = relation_of(scan.source.as_ref()) {
-        return Err(SqlError::new(format!("`{}` cannot be read continuously", table.name))
-            .hint("SELECT from it answers what it holds now"));
+    match relation_of(scan.source.as_ref()) {
+        Some(Relation::System(table)) => {
+            return Err(SqlError::new(format!("`{}` cannot be read continuously", table.name))
+                .hint("SELECT from it answers what it holds now"));
+        }
+        Some(Relation::MaterializedView(view)) => {
+            return Err(SqlError::new(format!("`{}` FOR SYSTEM_TIME AS OF can only be joined to a stream", view.name))
+                .hint("leave FOR SYSTEM_TIME out to read what feeds it"));
+        }
+        _ => {}
     }
     let table = table_of(scan.source.as_ref())?;
     if table.roles.source.is_none() {
@@ -467,21 +509,6 @@ fn column_origin(column: &Column, schema: &DFSchema, input: &Checked) -> Origin 
     index.and_then(|index| input.origins.get(index)).copied().unwrap_or(Origin::Other)
 }
 
-/// The equalities of a join, from its keys and from its filter.
-fn join_pairs(join: &Join) -> Vec<(Expr, Expr)> {
-    let mut pairs = join.on.clone();
-    if let Some(filter) = &join.filter {
-        for part in datafusion::logical_expr::utils::split_conjunction(filter) {
-            if let Expr::BinaryExpr(binary) = part
-                && binary.op == datafusion::logical_expr::Operator::Eq
-            {
-                pairs.push((*binary.left.clone(), *binary.right.clone()));
-            }
-        }
-    }
-    pairs
-}
-
 fn asks_for_now(expr: &Expr) -> bool {
     let mut found = false;
     let walked = expr.apply(|part| {
@@ -505,5 +532,6 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
 }
 
 fn unsupported(plan: &LogicalPlan) -> SqlError {
-    SqlError::new(format!("this cannot run on a stream: {}", plan.display()))
+    let message = format!("this cannot run on a stream: {}", plan.display());
+    SqlError::coded(Code::E13, message, "docs/sql.md lists what can; SELECT from a live table can do everything")
 }

@@ -1,0 +1,325 @@
+//! Joins of two streams within bounds of time: each row waits for its partners as long as one may still come.
+//!
+//! Pairs are given as soon as both rows are there. A row without a partner is given, where the join asks for it, once
+//! event time has passed the last moment at which one could have come.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::interleave;
+use arrow::datatypes::SchemaRef;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::{DFSchema, JoinType, Result};
+use datafusion::physical_expr::PhysicalExpr;
+use millstream_core::{Duration, EventTime};
+use millstream_sql::{IntervalJoin, Leaf};
+
+use super::{Given, Operator, Taken};
+use crate::physical::physical_expr;
+
+/// Candidate pairs are looked at in portions of this many: a popular key must not need all memory at once.
+const PAIRS: usize = 65_536;
+
+/// The state of an interval join.
+pub(crate) struct IntervalJoinOperator {
+    join_type: JoinType,
+    sides: [Side; 2],
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The columns of both sides, over which the filter is.
+    both: SchemaRef,
+    output: SchemaRef,
+    null_equals_null: bool,
+    ready: Vec<RecordBatch>,
+    watermark: EventTime,
+}
+
+struct Side {
+    schema: SchemaRef,
+    on: Vec<Arc<dyn PhysicalExpr>>,
+    converter: RowConverter,
+    /// How long after a row's time a partner may have its.
+    waits: Duration,
+    /// Rows by key; the numbers are those of `rows`.
+    keys: HashMap<OwnedRow, Vec<u64>>,
+    rows: BTreeMap<u64, Kept>,
+    /// Rows by the time at which they have waited long enough.
+    due: BTreeMap<EventTime, Vec<u64>>,
+    next: u64,
+    /// Rows without a partner are given.
+    gives_alone: bool,
+}
+
+/// A row that waits.
+struct Kept {
+    batch: Arc<RecordBatch>,
+    row: usize,
+    time: EventTime,
+    key: OwnedRow,
+    has_partner: bool,
+}
+
+impl IntervalJoinOperator {
+    pub(crate) fn new(join: &IntervalJoin, left: &Leaf, right: &Leaf) -> Result<Self> {
+        let both = DFSchema::join(&left.schema, &right.schema)?;
+        let filter = join.filter.as_ref().map(|filter| physical_expr(filter, &both)).transpose()?;
+        let (gives_left, gives_right) = match join.join_type {
+            JoinType::Left | JoinType::LeftAnti | JoinType::LeftMark => (true, false),
+            JoinType::Right | JoinType::RightAnti | JoinType::RightMark => (false, true),
+            JoinType::Full => (true, true),
+            JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi => (false, false),
+        };
+        let lefts = join.on.iter().map(|(l, _)| physical_expr(l, &left.schema)).collect::<Result<Vec<_>>>()?;
+        let rights = join.on.iter().map(|(_, r)| physical_expr(r, &right.schema)).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            join_type: join.join_type,
+            sides: [
+                Side::new(left, lefts, join.upper, gives_left)?,
+                Side::new(right, rights, Duration(-join.lower.0), gives_right)?,
+            ],
+            filter,
+            both: Arc::new(both.as_arrow().clone()),
+            output: Arc::new(join.schema.as_arrow().clone()),
+            null_equals_null: join.null_equals_null,
+            ready: Vec::new(),
+            watermark: EventTime::MIN,
+        })
+    }
+
+    /// Joins new rows of one side with what the other has kept.
+    fn meet(&mut self, side: usize, new: &[u64]) -> Result<()> {
+        let mut pairs: Vec<(u64, u64)> = Vec::new();
+        for number in new {
+            let Some(key) = self.sides[side].rows.get(number).map(|kept| kept.key.clone()) else { continue };
+            if !self.null_equals_null && self.sides[side].has_null(&key) {
+                continue;
+            }
+            for partner in self.sides[1 - side].keys.get(&key).into_iter().flatten() {
+                pairs.push(if side == 0 { (*number, *partner) } else { (*partner, *number) });
+            }
+            if pairs.len() >= PAIRS {
+                self.join_pairs(&std::mem::take(&mut pairs))?;
+            }
+        }
+        self.join_pairs(&pairs)
+    }
+
+    fn join_pairs(&mut self, pairs: &[(u64, u64)]) -> Result<()> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let left = self.sides[0].gather(pairs.iter().map(|(left, _)| *left))?;
+        let right = self.sides[1].gather(pairs.iter().map(|(_, right)| *right))?;
+        let columns: Vec<ArrayRef> = left.iter().chain(&right).cloned().collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(pairs.len()));
+        let joined = RecordBatch::try_new_with_options(Arc::clone(&self.both), columns, &options)?;
+        let mask = match &self.filter {
+            None => BooleanArray::from(vec![true; pairs.len()]),
+            Some(filter) => {
+                let mask = filter.evaluate(&joined)?.into_array(pairs.len())?;
+                arrow::compute::prep_null_mask_filter(mask.as_boolean())
+            }
+        };
+        let mut first_left = vec![false; pairs.len()];
+        let mut first_right = vec![false; pairs.len()];
+        for (index, (left, right)) in pairs.iter().enumerate() {
+            if mask.value(index) {
+                first_left[index] = self.sides[0].found_partner(*left);
+                first_right[index] = self.sides[1].found_partner(*right);
+            }
+        }
+        match self.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
+                let rows = arrow::compute::filter_record_batch(&joined, &mask)?;
+                self.give(rows.columns().to_vec(), rows.num_rows())
+            }
+            // A row goes out once, however many partners it has.
+            JoinType::LeftSemi => self.give_firsts(&left, first_left),
+            JoinType::RightSemi => self.give_firsts(&right, first_right),
+            JoinType::LeftMark => self.give_marked(&left, first_left, true),
+            JoinType::RightMark => self.give_marked(&right, first_right, true),
+            JoinType::LeftAnti | JoinType::RightAnti => Ok(()),
+        }
+    }
+
+    fn give_firsts(&mut self, columns: &[ArrayRef], first: Vec<bool>) -> Result<()> {
+        let mask = BooleanArray::from(first);
+        let columns = columns.iter().map(|column| arrow::compute::filter(column, &mask));
+        self.give(columns.collect::<std::result::Result<_, _>>()?, mask.true_count())
+    }
+
+    fn give_marked(&mut self, columns: &[ArrayRef], first: Vec<bool>, mark: bool) -> Result<()> {
+        let mask = BooleanArray::from(first);
+        let columns = columns.iter().map(|column| arrow::compute::filter(column, &mask));
+        let mut columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        columns.push(Arc::new(BooleanArray::from(vec![mark; mask.true_count()])));
+        self.give(columns, mask.true_count())
+    }
+
+    fn give(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
+        if rows > 0 {
+            let options = RecordBatchOptions::new().with_row_count(Some(rows));
+            self.ready.push(RecordBatch::try_new_with_options(Arc::clone(&self.output), columns, &options)?);
+        }
+        Ok(())
+    }
+
+    /// Gives a side's rows that found no partner.
+    fn give_alone(&mut self, side: usize, alone: &[Kept]) -> Result<()> {
+        if alone.is_empty() || !self.sides[side].gives_alone {
+            return Ok(());
+        }
+        let own = gather(&self.sides[side].schema, alone.iter())?;
+        let rows = alone.len();
+        let nulls = |schema: &SchemaRef| -> Vec<ArrayRef> {
+            schema.fields().iter().map(|field| arrow::array::new_null_array(field.data_type(), rows)).collect()
+        };
+        let columns = match self.join_type {
+            JoinType::LeftAnti | JoinType::RightAnti => own,
+            JoinType::LeftMark | JoinType::RightMark => {
+                let mark: ArrayRef = Arc::new(BooleanArray::from(vec![false; rows]));
+                own.into_iter().chain([mark]).collect()
+            }
+            _ if side == 0 => own.into_iter().chain(nulls(&self.sides[1].schema)).collect(),
+            _ => nulls(&self.sides[0].schema).into_iter().chain(own).collect(),
+        };
+        self.give(columns, rows)
+    }
+}
+
+impl Operator for IntervalJoinOperator {
+    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
+        let Some(times) = times else { return Ok(Taken::default()) };
+        let watermark = self.watermark;
+        let mut taken = Taken::default();
+        let kept = (0..rows.num_rows()).filter(|row| {
+            let time = EventTime(times.value(*row));
+            let is_late = time < watermark;
+            if is_late {
+                taken.late.push((time, None));
+            }
+            !is_late
+        });
+        let kept: Vec<usize> = kept.collect();
+        taken.used = kept.len();
+        let new = self.sides[leaf].keep(rows, times, &kept)?;
+        self.meet(leaf, &new)?;
+        Ok(taken)
+    }
+
+    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            for side in 0..2 {
+                let over = self.sides[side].expire(watermark);
+                let alone: Vec<Kept> = over.into_iter().filter(|kept| !kept.has_partner).collect();
+                self.give_alone(side, &alone)?;
+            }
+        }
+        Ok(self.ready.drain(..).map(|rows| Given::Rows(vec![rows])).collect())
+    }
+
+    fn watermark(&self) -> EventTime {
+        let oldest = self.sides.iter().flat_map(|side| side.due.first_key_value().map(|(due, _)| *due - side.waits));
+        oldest.fold(self.watermark, EventTime::min)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (0, self.sides.iter().map(|side| side.rows.len()).sum())
+    }
+}
+
+impl Side {
+    fn new(leaf: &Leaf, on: Vec<Arc<dyn PhysicalExpr>>, waits: Duration, gives_alone: bool) -> Result<Self> {
+        let schema: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
+        let fields = on.iter().map(|key| Ok(SortField::new(key.data_type(&schema)?))).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            schema,
+            on,
+            converter: RowConverter::new(fields)?,
+            waits,
+            keys: HashMap::new(),
+            rows: BTreeMap::new(),
+            due: BTreeMap::new(),
+            next: 0,
+            gives_alone,
+        })
+    }
+
+    /// Keeps rows until no partner can come; answers their numbers.
+    fn keep(&mut self, rows: &RecordBatch, times: &Int64Array, kept: &[usize]) -> Result<Vec<u64>> {
+        let keys: Vec<OwnedRow> = if self.on.is_empty() {
+            vec![self.converter.parser().parse(&[]).owned(); rows.num_rows()]
+        } else {
+            let keys = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
+            self.converter.convert_columns(&keys.collect::<Result<Vec<_>>>()?)?.iter().map(|row| row.owned()).collect()
+        };
+        let batch = Arc::new(rows.clone());
+        let mut new = Vec::with_capacity(kept.len());
+        for row in kept {
+            let (time, number) = (EventTime(times.value(*row)), self.next);
+            self.next += 1;
+            let key = keys[*row].clone();
+            self.keys.entry(key.clone()).or_default().push(number);
+            self.due.entry(time + self.waits).or_default().push(number);
+            self.rows.insert(number, Kept { batch: Arc::clone(&batch), row: *row, time, key, has_partner: false });
+            new.push(number);
+        }
+        Ok(new)
+    }
+
+    /// Marks a row; answers whether this is its first partner.
+    fn found_partner(&mut self, number: u64) -> bool {
+        self.rows.get_mut(&number).is_some_and(|kept| !std::mem::replace(&mut kept.has_partner, true))
+    }
+
+    /// Takes out the rows for which no partner can come any more.
+    fn expire(&mut self, watermark: EventTime) -> Vec<Kept> {
+        let mut over = Vec::new();
+        while let Some(due) = self.due.first_entry().filter(|due| *due.key() < watermark || watermark == EventTime::MAX)
+        {
+            for number in due.remove() {
+                let Some(kept) = self.rows.remove(&number) else { continue };
+                if let Some(numbers) = self.keys.get_mut(&kept.key) {
+                    numbers.retain(|other| *other != number);
+                    if numbers.is_empty() {
+                        self.keys.remove(&kept.key);
+                    }
+                }
+                over.push(kept);
+            }
+        }
+        over.sort_by_key(|kept| kept.time);
+        over
+    }
+
+    fn gather(&self, numbers: impl Iterator<Item = u64>) -> Result<Vec<ArrayRef>> {
+        gather(&self.schema, numbers.filter_map(|number| self.rows.get(&number)))
+    }
+
+    /// Whether a key has a NULL in it, which equals nothing.
+    fn has_null(&self, key: &OwnedRow) -> bool {
+        let columns = self.converter.convert_rows([key.row()]);
+        columns.is_ok_and(|columns| columns.iter().any(|column| column.is_null(0)))
+    }
+}
+
+/// Rows from wherever they are, as columns.
+fn gather<'a>(schema: &SchemaRef, kept: impl Iterator<Item = &'a Kept>) -> Result<Vec<ArrayRef>> {
+    let mut numbers: HashMap<*const RecordBatch, usize> = HashMap::new();
+    let mut batches: Vec<&RecordBatch> = Vec::new();
+    let places: Vec<(usize, usize)> = kept
+        .map(|kept| {
+            let number = *numbers.entry(Arc::as_ptr(&kept.batch)).or_insert_with(|| {
+                batches.push(kept.batch.as_ref());
+                batches.len() - 1
+            });
+            (number, kept.row)
+        })
+        .collect();
+    let column = |index: usize| {
+        let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+        Ok(interleave(&parts, &places)?)
+    };
+    (0..schema.fields().len()).map(column).collect()
+}

@@ -1,0 +1,88 @@
+//! Operators: what happens between HOT and CLOSE. One file each; the closer of a query runs them.
+
+mod interval_join;
+mod over;
+mod rows;
+mod sessions;
+mod suffixes;
+mod top;
+mod updating;
+mod windows;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use millstream_core::{EventTime, Window};
+
+use crate::pane::Delta;
+
+pub(crate) use interval_join::IntervalJoinOperator;
+pub(crate) use over::OverOperator;
+pub(crate) use rows::RowsOperator;
+pub(crate) use sessions::Sessions;
+pub(crate) use top::TopOperator;
+pub(crate) use updating::{UpdatingTable, missing_keys};
+pub(crate) use windows::{Holds, WindowLeaf, Windows};
+
+/// The state of one stage. Fed with rows and groups in any order; asked for results as event time goes on.
+pub(crate) trait Operator: Send {
+    /// Takes rows; `times` has their event times where the operator goes by time.
+    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken>;
+
+    /// Takes groups, of a slice of time where there are windows.
+    fn take_groups(&mut self, _leaf: usize, _slice: Option<Window>, _groups: Delta) -> Result<Taken> {
+        Err(DataFusionError::Internal("this operator takes no groups".to_owned()))
+    }
+
+    /// Gives what is due now that event time has come to `watermark` and the clock to `now`.
+    fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>>;
+
+    /// No row that is given later is older than this.
+    fn watermark(&self) -> EventTime;
+
+    /// Whether something can close at `watermark`, and so workers must hand over what they have.
+    fn is_due(&self, _watermark: EventTime) -> bool {
+        false
+    }
+
+    /// Whether open windows have changed since they were last looked at.
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// The windows that are open, as they are now.
+    fn look(&mut self) -> Result<Vec<Given>> {
+        Ok(Vec::new())
+    }
+
+    /// How many windows are open, and how many groups or rows are kept.
+    fn size(&self) -> (usize, usize);
+}
+
+/// What became of rows that were handed in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) used: usize,
+    /// Rows that no window holds.
+    pub(crate) outside: usize,
+    /// The times of rows that came too late, and the window they missed.
+    pub(crate) late: Vec<(EventTime, Option<Window>)>,
+}
+
+impl Taken {
+    pub(crate) fn all(rows: usize) -> Self {
+        Self { used: rows, ..Self::default() }
+    }
+}
+
+/// What an operator gives to CLOSE.
+pub(crate) enum Given {
+    /// The rows of a window, a batch for each leaf. `is_final`: it has closed.
+    Window { window: Window, leaves: Vec<RecordBatch>, is_final: bool },
+    /// Rows that will not change, a batch for each leaf.
+    Rows(Vec<RecordBatch>),
+    /// Rows that are new or changed, and the keys by which they are found.
+    Changed { rows: RecordBatch, keys: Vec<ArrayRef> },
+    /// The keys of rows that are gone.
+    Gone(Vec<ArrayRef>),
+}

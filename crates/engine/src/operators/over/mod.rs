@@ -1,0 +1,433 @@
+//! OVER along a stream: every row is given once, with its functions' values, when event time has passed it and as much
+//! of what follows as its frames reach.
+//!
+//! Rows of a partition are kept as far back as frames reach. What begins with the partition runs along as one value, so
+//! that nothing is kept of it but that. The rest is computed by DataFusion's window expressions over the rows at hand.
+
+mod frame;
+mod running;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, partition, take_record_batch};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::{DFSchema, Result};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction};
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, WindowFrameBound, WindowFunctionDefinition};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::aggregate::AggregateExprBuilder;
+use datafusion::physical_expr::window::WindowExpr;
+use datafusion::physical_planner::create_window_expr;
+use millstream_core::{Duration, EventTime};
+use millstream_sql::{Leaf, Over};
+
+use self::frame::{FrameEnd, Needs, Reach};
+use self::running::{Along, Running, RunningFunction};
+use super::{Given, Operator, Taken};
+use crate::physical::physical_expr;
+
+/// Partitions that have been silent are looked at this often at the most, to let go of rows no frame reaches.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The state of OVER.
+pub(crate) struct OverOperator {
+    functions: Vec<Function>,
+    partition_by: Vec<Arc<dyn PhysicalExpr>>,
+    order_by: Vec<(Arc<dyn PhysicalExpr>, arrow::compute::SortOptions)>,
+    /// How far back rows are kept, in rows and in time.
+    rows_before: usize,
+    time_before: Duration,
+    converter: RowConverter,
+    partitions: HashMap<OwnedRow, Partition>,
+    /// Rows that event time has not passed yet, with their times.
+    waiting: Vec<(RecordBatch, Int64Array)>,
+    /// Partitions with rows that wait for what follows them.
+    unfinished: BTreeSet<OwnedRow>,
+    input: SchemaRef,
+    output: SchemaRef,
+    watermark: EventTime,
+    swept: EventTime,
+}
+
+struct Function {
+    way: Way,
+    needs: Needs,
+    value_type: DataType,
+}
+
+enum Way {
+    /// Over the rows at hand.
+    AtHand(Arc<dyn WindowExpr>),
+    /// Along the partition from its beginning.
+    Along(RunningFunction, FrameEnd),
+}
+
+#[derive(Default)]
+struct Partition {
+    rows: Option<RecordBatch>,
+    times: Vec<EventTime>,
+    /// How many of the rows have been given.
+    given: usize,
+    /// For each function that runs along its value, and how many of the rows it has taken in.
+    running: Vec<(Running, usize)>,
+}
+
+impl OverOperator {
+    pub(crate) fn new(over: &Over, leaf: &Leaf) -> Result<Self> {
+        let schema = leaf.schema.as_ref();
+        let compile = |expr: &Expr| physical_expr(expr, schema);
+        let mut functions = Vec::new();
+        let mut order_by = Vec::new();
+        let output: SchemaRef = Arc::new(over.schema.as_arrow().clone());
+        let types = output.fields().iter().skip(schema.fields().len()).map(|field| field.data_type().clone());
+        for (expr, value_type) in over.functions.iter().zip(types) {
+            let function = window_function(expr)?;
+            if order_by.is_empty() {
+                for sort in &function.params.order_by {
+                    let options = arrow::compute::SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
+                    order_by.push((compile(&sort.expr)?, options));
+                }
+            }
+            functions.push(Function::compile(expr, function, schema, value_type)?);
+        }
+        let partition_by = over.partition_by.iter().map(compile).collect::<Result<Vec<_>>>()?;
+        let input: SchemaRef = Arc::new(schema.as_arrow().clone());
+        let fields = partition_by.iter().map(|key| Ok(SortField::new(key.data_type(&input)?)));
+        let (mut rows_before, mut time_before) = (0, Duration(0));
+        for needs in functions.iter().map(|function| function.needs) {
+            match needs.before {
+                Reach::Rows(rows) => rows_before = rows_before.max(rows),
+                Reach::Time(length) => time_before = time_before.max(length),
+            }
+        }
+        Ok(Self {
+            converter: RowConverter::new(fields.collect::<Result<Vec<_>>>()?)?,
+            functions,
+            partition_by,
+            order_by,
+            rows_before,
+            time_before,
+            partitions: HashMap::new(),
+            waiting: Vec::new(),
+            unfinished: BTreeSet::new(),
+            input,
+            output,
+            watermark: EventTime::MIN,
+            swept: EventTime::MIN,
+        })
+    }
+
+    /// The rows that event time has passed, in their order.
+    fn ready(&mut self) -> Result<Option<(RecordBatch, Int64Array)>> {
+        let watermark = self.watermark.0;
+        let (mut ready, mut still) = (Vec::new(), Vec::new());
+        for (rows, times) in self.waiting.drain(..) {
+            let passed = |time: i64| time < watermark || watermark == i64::MAX;
+            let (now, later): (Vec<u32>, Vec<u32>) =
+                (0..u32::try_from(times.len()).unwrap_or(u32::MAX)).partition(|row| passed(times.value(*row as usize)));
+            match (now.is_empty(), later.is_empty()) {
+                (true, _) => still.push((rows, times)),
+                (_, true) => ready.push((rows, times)),
+                _ => {
+                    ready.push(pick(&rows, &times, now)?);
+                    still.push(pick(&rows, &times, later)?);
+                }
+            }
+        }
+        self.waiting = still;
+        if ready.is_empty() {
+            return Ok(None);
+        }
+        let rows = concat_batches(&self.input, ready.iter().map(|(rows, _)| rows))?;
+        let times: Int64Array = ready.iter().flat_map(|(_, times)| times.values().iter().copied()).collect();
+        // The order of ORDER BY, which begins with time; what is equal in it stays in the order in which it came.
+        let mut columns = self.order_columns(&rows)?;
+        let arrival = UInt32Array::from_iter_values(0..u32::try_from(rows.num_rows()).unwrap_or(u32::MAX));
+        columns.push(SortColumn { values: Arc::new(arrival), options: None });
+        let order = lexsort_to_indices(&columns, None)?;
+        let rows = take_record_batch(&rows, &order)?;
+        let times = order.values().iter().map(|row| times.value(*row as usize)).collect();
+        Ok(Some((rows, times)))
+    }
+
+    fn order_columns(&self, rows: &RecordBatch) -> Result<Vec<SortColumn>> {
+        let column = |(expr, options): &(Arc<dyn PhysicalExpr>, _)| {
+            let values = expr.evaluate(rows)?.into_array(rows.num_rows())?;
+            Ok(SortColumn { values, options: Some(*options) })
+        };
+        self.order_by.iter().map(column).collect()
+    }
+
+    fn keys(&self, rows: &RecordBatch) -> Result<Vec<OwnedRow>> {
+        if self.partition_by.is_empty() {
+            return Ok(vec![self.converter.parser().parse(&[]).owned(); rows.num_rows()]);
+        }
+        let keys = self.partition_by.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
+        Ok(self.converter.convert_columns(&keys.collect::<Result<Vec<_>>>()?)?.iter().map(|row| row.owned()).collect())
+    }
+
+    /// What a partition can give now.
+    fn give(&self, partition: &mut Partition) -> Result<Option<(RecordBatch, Vec<EventTime>)>> {
+        let Some(rows) = &partition.rows else { return Ok(None) };
+        let from = partition.given;
+        let to = (from..rows.num_rows())
+            .find(|row| !self.is_finished(*row, rows.num_rows(), partition.times[*row]))
+            .unwrap_or(rows.num_rows());
+        if to == from {
+            return Ok(None);
+        }
+        if partition.running.is_empty() {
+            for function in &self.functions {
+                if let Way::Along(running, _) = &function.way {
+                    partition.running.push((running.start(&function.value_type)?, 0));
+                }
+            }
+        }
+        let order = self.order_columns(rows)?;
+        let peers = ends_of_peers(&order, rows.num_rows())?;
+        let mut running = partition.running.iter_mut();
+        let mut columns: Vec<ArrayRef> = rows.slice(from, to - from).columns().to_vec();
+        for function in &self.functions {
+            let values = match &function.way {
+                Way::AtHand(expr) => expr.evaluate(rows)?.slice(from, to - from),
+                Way::Along(along, end) => {
+                    let (value, consumed) = running
+                        .next()
+                        .ok_or_else(|| DataFusionError::Internal("a running value is missing".to_owned()))?;
+                    let time = order.first().map(|column| Arc::clone(&column.values));
+                    let time = time.ok_or_else(|| DataFusionError::Internal("OVER has no order".to_owned()))?;
+                    let ends = end.all(rows.num_rows(), &time, &peers)?;
+                    along.values(value, Along { rows, from, to, consumed, ends: &ends, peers: &peers })?
+                }
+            };
+            let fits = *values.data_type() == function.value_type;
+            columns.push(if fits { values } else { arrow::compute::cast(&values, &function.value_type)? });
+        }
+        let times = partition.times[from..to].to_vec();
+        partition.given = to;
+        Ok(Some((RecordBatch::try_new(Arc::clone(&self.output), columns)?, times)))
+    }
+
+    /// Whether all that a row's functions look ahead to is there.
+    fn is_finished(&self, row: usize, rows: usize, time: EventTime) -> bool {
+        self.watermark == EventTime::MAX
+            || self.functions.iter().all(|function| match function.needs.after {
+                Reach::Rows(ahead) => row.saturating_add(ahead) < rows,
+                Reach::Time(ahead) => time + ahead < self.watermark,
+            })
+    }
+
+    /// Lets go of rows that no frame reaches any more. Answers whether nothing is left.
+    fn trim(&self, partition: &mut Partition) -> bool {
+        let Some(rows) = &partition.rows else { return partition.running.is_empty() };
+        // The next row is one that was not given yet, or one that is still to come.
+        let next = partition.times.get(partition.given).copied().unwrap_or(self.watermark);
+        let reached = next - self.time_before;
+        let by_rows = partition.given.saturating_sub(self.rows_before);
+        let by_time =
+            if self.time_before.0 == 0 { usize::MAX } else { partition.times.partition_point(|time| *time < reached) };
+        let taken_in = partition.running.iter().zip(self.functions.iter().filter(|function| function.is_counted()));
+        let taken_in = taken_in.map(|((_, consumed), _)| *consumed).min().unwrap_or(usize::MAX);
+        let drop = by_rows.min(by_time).min(partition.given).min(taken_in);
+        if drop > 0 {
+            let left = rows.num_rows() - drop;
+            // A slice would keep all of what it is a slice of in memory.
+            partition.rows = (left > 0).then(|| {
+                let kept =
+                    UInt32Array::from_iter_values((drop..rows.num_rows()).filter_map(|row| u32::try_from(row).ok()));
+                take_record_batch(rows, &kept).unwrap_or_else(|_| rows.slice(drop, left))
+            });
+            partition.times.drain(..drop);
+            partition.given -= drop;
+            partition.running.iter_mut().for_each(|(_, consumed)| *consumed = consumed.saturating_sub(drop));
+        }
+        partition.rows.is_none() && partition.running.is_empty()
+    }
+
+    /// Looks at partitions that have been silent.
+    fn sweep(&mut self) {
+        let every = SWEEP.max(self.time_before);
+        if self.swept != EventTime::MIN && self.watermark < self.swept + every {
+            return;
+        }
+        self.swept = self.watermark;
+        let mut partitions = std::mem::take(&mut self.partitions);
+        partitions.retain(|_, partition| !self.trim(partition));
+        self.partitions = partitions;
+    }
+}
+
+impl Function {
+    fn compile(expr: &Expr, function: &WindowFunction, schema: &DFSchema, value_type: DataType) -> Result<Self> {
+        let params = &function.params;
+        let name = function.fun.name();
+        let needs = Needs::of(name, &params.args, &params.window_frame)?;
+        let from_start =
+            matches!(&params.window_frame.start_bound, WindowFrameBound::Preceding(bound) if bound.is_null());
+        let argument = |index: usize| match params.args.get(index) {
+            Some(argument) => physical_expr(argument, schema),
+            None => Err(DataFusionError::Plan(format!("{name} needs an argument"))),
+        };
+        let ignore_nulls = params.null_treatment == Some(NullTreatment::IgnoreNulls);
+        let running = match (&function.fun, name) {
+            (_, "row_number") => Some(RunningFunction::RowNumber),
+            (_, "rank") => Some(RunningFunction::Rank),
+            (_, "dense_rank") => Some(RunningFunction::DenseRank),
+            (WindowFunctionDefinition::AggregateUDF(aggregate), _) if from_start => {
+                let arguments = params.args.iter().map(|argument| physical_expr(argument, schema));
+                let function = AggregateExprBuilder::new(Arc::clone(aggregate), arguments.collect::<Result<_>>()?)
+                    .schema(Arc::new(schema.as_arrow().clone()))
+                    .alias(name)
+                    .with_ignore_nulls(ignore_nulls)
+                    .with_distinct(params.distinct)
+                    .build()?;
+                let filter = params.filter.as_ref().map(|filter| physical_expr(filter, schema)).transpose()?;
+                Some(RunningFunction::Aggregate { function: Arc::new(function), filter })
+            }
+            (_, "first_value") if from_start => {
+                Some(RunningFunction::Nth { value: argument(0)?, place: 1, ignore_nulls })
+            }
+            (_, "last_value") if from_start => Some(RunningFunction::Last { value: argument(0)?, ignore_nulls }),
+            (_, "nth_value") if from_start => {
+                let place = match params.args.get(1) {
+                    Some(Expr::Literal(value, _)) => value.cast_to(&DataType::UInt64)?,
+                    _ => return Err(DataFusionError::Plan("nth_value needs the number of a row".to_owned())),
+                };
+                let datafusion::common::ScalarValue::UInt64(Some(place)) = place else {
+                    return Err(DataFusionError::Plan("nth_value counts from 1".to_owned()));
+                };
+                Some(RunningFunction::Nth { value: argument(0)?, place, ignore_nulls })
+            }
+            _ => None,
+        };
+        let way = match running {
+            Some(running) => Way::Along(running, FrameEnd::of(&params.window_frame)),
+            None => {
+                let props = ExecutionProps::new();
+                let compiled = create_window_expr(expr, schema, &props, &PhysicalPlanningContext::default())?;
+                if let WindowFunctionDefinition::AggregateUDF(aggregate) = &function.fun {
+                    let arguments = params.args.iter().map(|argument| physical_expr(argument, schema));
+                    // An error says that the aggregate cannot forget rows that leave the frame.
+                    AggregateExprBuilder::new(Arc::clone(aggregate), arguments.collect::<Result<_>>()?)
+                        .schema(Arc::new(schema.as_arrow().clone()))
+                        .alias(name)
+                        .build()?
+                        .create_sliding_accumulator()?;
+                }
+                Way::AtHand(compiled)
+            }
+        };
+        Ok(Self { way, needs, value_type })
+    }
+
+    /// Whether it takes rows in one by one, and so must have had each before it goes.
+    fn is_counted(&self) -> bool {
+        !matches!(
+            self.way,
+            Way::AtHand(_)
+                | Way::Along(RunningFunction::RowNumber | RunningFunction::Rank | RunningFunction::DenseRank, _)
+        )
+    }
+}
+
+impl Operator for OverOperator {
+    fn take_rows(&mut self, _: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
+        let Some(times) = times else { return Ok(Taken::default()) };
+        let is_late = |time: &i64| *time < self.watermark.0;
+        let late: Vec<_> =
+            times.values().iter().filter(|time| is_late(time)).map(|time| (EventTime(*time), None)).collect();
+        let used = times.len() - late.len();
+        if late.is_empty() {
+            if used > 0 {
+                self.waiting.push((rows.clone(), times.clone()));
+            }
+        } else if used > 0 {
+            let kept = (0_u32..).zip(times.values()).filter(|(_, time)| !is_late(time)).map(|(row, _)| row).collect();
+            self.waiting.push(pick(rows, times, kept)?);
+        }
+        Ok(Taken { used, late, outside: 0 })
+    }
+
+    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
+        if watermark <= self.watermark {
+            return Ok(Vec::new());
+        }
+        self.watermark = watermark;
+        let mut touched = std::mem::take(&mut self.unfinished);
+        if let Some((rows, times)) = self.ready()? {
+            let mut places: HashMap<OwnedRow, Vec<u32>> = HashMap::new();
+            for (row, key) in (0_u32..).zip(self.keys(&rows)?) {
+                places.entry(key).or_default().push(row);
+            }
+            for (key, places) in places {
+                let partition = self.partitions.entry(key.clone()).or_default();
+                partition.times.extend(places.iter().map(|row| EventTime(times.value(*row as usize))));
+                let new = take_record_batch(&rows, &UInt32Array::from(places))?;
+                partition.rows = Some(match &partition.rows {
+                    Some(before) => concat_batches(&self.input, [before, &new])?,
+                    None => new,
+                });
+                touched.insert(key);
+            }
+        }
+        let mut given: Vec<(RecordBatch, Vec<EventTime>)> = Vec::new();
+        for key in touched {
+            let Some(mut partition) = self.partitions.remove(&key) else { continue };
+            given.extend(self.give(&mut partition)?);
+            if partition.given < partition.times.len() {
+                self.unfinished.insert(key.clone());
+            }
+            if !self.trim(&mut partition) {
+                self.partitions.insert(key, partition);
+            }
+        }
+        self.sweep();
+        if given.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = concat_batches(&self.output, given.iter().map(|(rows, _)| rows))?;
+        let times: Int64Array = given.iter().flat_map(|(_, times)| times.iter().map(|time| time.0)).collect();
+        let order = arrow::compute::sort_to_indices(&times, None, None)?;
+        Ok(vec![Given::Rows(vec![take_record_batch(&rows, &order)?])])
+    }
+
+    fn watermark(&self) -> EventTime {
+        let unfinished = self.unfinished.iter().filter_map(|key| self.partitions.get(key));
+        let oldest = unfinished.filter_map(|partition| partition.times.get(partition.given)).min();
+        oldest.map_or(self.watermark, |oldest| self.watermark.min(*oldest))
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let rows: usize = self.partitions.values().map(|partition| partition.times.len().max(1)).sum();
+        (0, rows + self.waiting.iter().map(|(_, times)| times.len()).sum::<usize>())
+    }
+}
+
+fn window_function(expr: &Expr) -> Result<&WindowFunction> {
+    match expr {
+        Expr::Alias(alias) => window_function(&alias.expr),
+        Expr::WindowFunction(function) => Ok(function),
+        other => Err(DataFusionError::Internal(format!("{other} is not a window function"))),
+    }
+}
+
+fn pick(rows: &RecordBatch, times: &Int64Array, kept: Vec<u32>) -> Result<(RecordBatch, Int64Array)> {
+    let times = kept.iter().map(|row| times.value(*row as usize)).collect();
+    Ok((take_record_batch(rows, &UInt32Array::from(kept))?, times))
+}
+
+/// For each row the index after the last that is equal to it in the order.
+fn ends_of_peers(order: &[SortColumn], rows: usize) -> Result<Vec<usize>> {
+    let columns: Vec<ArrayRef> = order.iter().map(|column| Arc::clone(&column.values)).collect();
+    let mut ends = Vec::with_capacity(rows);
+    for range in partition(&columns)?.ranges() {
+        ends.extend(std::iter::repeat_n(range.end, range.len()));
+    }
+    Ok(ends)
+}

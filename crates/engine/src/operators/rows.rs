@@ -1,0 +1,48 @@
+//! No state: rows go on as they come.
+
+use arrow::array::{Int64Array, RecordBatch};
+use datafusion::common::Result;
+use millstream_core::EventTime;
+
+use super::{Given, Operator, Taken};
+
+/// Passes rows on.
+pub(crate) struct RowsOperator {
+    /// For each leaf an empty batch: what CLOSE sees of the others while rows of one come in.
+    empty: Vec<RecordBatch>,
+    waiting: Vec<(usize, RecordBatch)>,
+    watermark: EventTime,
+}
+
+impl RowsOperator {
+    pub(crate) fn new(empty: Vec<RecordBatch>) -> Self {
+        Self { empty, waiting: Vec::new(), watermark: EventTime::MIN }
+    }
+}
+
+impl Operator for RowsOperator {
+    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, _: Option<&Int64Array>) -> Result<Taken> {
+        if rows.num_rows() > 0 {
+            self.waiting.push((leaf, rows.clone()));
+        }
+        Ok(Taken::all(rows.num_rows()))
+    }
+
+    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
+        self.watermark = self.watermark.max(watermark);
+        let given = self.waiting.drain(..).map(|(leaf, rows)| {
+            let mut leaves = self.empty.clone();
+            leaves[leaf] = rows;
+            Given::Rows(leaves)
+        });
+        Ok(given.collect())
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (0, 0)
+    }
+}

@@ -1,0 +1,382 @@
+//! SESSION windows: rows of a key that are at most a gap apart belong together.
+//!
+//! Slices are cells of one gap, so two rows of a key in one cell are always in one session, and a cell needs only its
+//! first and last time. What is handed in stays as it came, in columns; sessions refer to its rows. When event time is
+//! past the end of a session no row can join it any more, and its rows are brought together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{cast, interleave};
+use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use millstream_core::{Duration, EventTime, Window, WindowSpec};
+
+use super::windows::{Holds, WindowLeaf};
+use super::{Given, Operator, Taken};
+use crate::close::{Bounds, leaf_batch};
+use crate::pane::{Delta, PaneLayout};
+use crate::stages::millis;
+
+/// The window in which open sessions are shown: it closes after all others.
+const OPEN: Window = Window { end: EventTime::MAX, start: EventTime::MIN };
+/// Columns are rewritten without the rows of closed sessions when those are more than the others and than this.
+const MIN_DEAD_ROWS: usize = 10_000;
+
+/// Sessions of every leaf.
+pub(crate) struct Sessions {
+    leaves: Vec<SessionLeaf>,
+    watermark: EventTime,
+    /// Rows came since the last look.
+    has_news: bool,
+    is_shown: bool,
+    /// CLOSE must see each window by itself.
+    one_by_one: bool,
+}
+
+struct SessionLeaf {
+    of: WindowLeaf,
+    gap: Duration,
+    /// Which of the columns are the keys of sessions.
+    key_columns: Vec<usize>,
+    converter: RowConverter,
+    keys: HashMap<OwnedRow, BTreeMap<EventTime, Cell>>,
+    /// When a session of a key may end; looked at again when it is due.
+    due: BTreeMap<EventTime, Vec<OwnedRow>>,
+    pieces: BTreeMap<u64, Vec<ArrayRef>>,
+    next_piece: u64,
+    live_rows: usize,
+    dead_rows: usize,
+}
+
+/// The rows of a key in one cell: where they are, by piece and row.
+struct Cell {
+    first: EventTime,
+    last: EventTime,
+    rows: Vec<(u64, usize)>,
+}
+
+/// One session on its way out.
+struct Session {
+    window: Window,
+    rows: Vec<(u64, usize)>,
+}
+
+impl Sessions {
+    pub(crate) fn new(gap: Duration, leaves: Vec<WindowLeaf>, one_by_one: bool) -> Result<Self> {
+        let leaves = leaves.into_iter().map(|leaf| SessionLeaf::new(gap, leaf)).collect::<Result<_>>()?;
+        Ok(Self { leaves, watermark: EventTime::MIN, has_news: false, is_shown: false, one_by_one })
+    }
+
+    /// Closed or open sessions as CLOSE takes them.
+    fn give(&mut self, sessions: Vec<Vec<Session>>, window: Window, is_final: bool) -> Result<Vec<Given>> {
+        if !self.one_by_one {
+            let leaves = self.leaves.iter().zip(&sessions).map(|(leaf, sessions)| leaf.batch(sessions));
+            return Ok(vec![Given::Window { window, leaves: leaves.collect::<Result<_>>()?, is_final }]);
+        }
+        let mut windows: BTreeMap<Window, Vec<Vec<Session>>> = BTreeMap::new();
+        for (leaf, sessions) in sessions.into_iter().enumerate() {
+            for session in sessions {
+                let of_window = windows.entry(session.window);
+                of_window.or_insert_with(|| self.leaves.iter().map(|_| Vec::new()).collect())[leaf].push(session);
+            }
+        }
+        let given = windows.into_iter().map(|(window, sessions)| {
+            let leaves = self.leaves.iter().zip(&sessions).map(|(leaf, sessions)| leaf.batch(sessions));
+            Ok(Given::Window { window, leaves: leaves.collect::<Result<_>>()?, is_final })
+        });
+        given.collect()
+    }
+}
+
+impl Operator for Sessions {
+    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
+        let Some(times) = times else { return Ok(Taken::default()) };
+        self.has_news |= rows.num_rows() > 0;
+        let ones = Int64Array::from(vec![1; times.len()]);
+        self.leaves[leaf].take(rows.columns().to_vec(), times, times, &ones, self.watermark)
+    }
+
+    fn take_groups(&mut self, leaf: usize, _: Option<Window>, groups: Delta) -> Result<Taken> {
+        self.has_news |= groups.groups() > 0;
+        let missing = || DataFusionError::Internal("a session has no times".to_owned());
+        let state = |from_end: usize| {
+            let states = groups.states();
+            states.len().checked_sub(from_end).and_then(|index| states[index].first()).ok_or_else(missing)
+        };
+        let (first, last) = (millis(state(3)?)?, millis(state(2)?)?);
+        let count = cast(state(1)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
+        let columns = groups.keys().iter().chain(groups.states().iter().flatten()).cloned().collect();
+        self.leaves[leaf].take(columns, &first, &last, &count, self.watermark)
+    }
+
+    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
+        if watermark <= self.watermark {
+            return Ok(Vec::new());
+        }
+        let before = std::mem::replace(&mut self.watermark, watermark);
+        let closed: Vec<Vec<Session>> = self.leaves.iter_mut().map(|leaf| leaf.close(watermark)).collect();
+        let Some(last) = closed.iter().flatten().map(|session| session.window.end).max() else {
+            return Ok(Vec::new());
+        };
+        // All that close together are one window of the result table.
+        let together = Window { start: before, end: watermark.min(last + Duration(1)) };
+        let mut given = self.give(closed, together, true)?;
+        self.leaves.iter_mut().try_for_each(SessionLeaf::compact)?;
+        if self.is_shown {
+            given.extend(self.look()?);
+        }
+        Ok(given)
+    }
+
+    fn watermark(&self) -> EventTime {
+        // A session that ends at the watermark is still open.
+        if self.watermark == EventTime::MAX { self.watermark } else { self.watermark - Duration(1) }
+    }
+
+    fn is_due(&self, watermark: EventTime) -> bool {
+        watermark > self.watermark
+    }
+
+    fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    fn look(&mut self) -> Result<Vec<Given>> {
+        self.has_news = false;
+        self.is_shown = true;
+        let open: Vec<Vec<Session>> = self.leaves.iter().map(SessionLeaf::open).collect();
+        if self.one_by_one {
+            // Open sessions are shown as one window; an order within each would mix them.
+            return Ok(Vec::new());
+        }
+        self.give(open, OPEN, false)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let open = self.leaves.iter().map(|leaf| leaf.keys.len()).sum();
+        (open, self.leaves.iter().map(|leaf| leaf.live_rows).sum())
+    }
+}
+
+impl SessionLeaf {
+    fn new(gap: Duration, of: WindowLeaf) -> Result<Self> {
+        // Columns of windows are not among the rows' own.
+        let columns = &of.leaf.feed().columns;
+        let is_row = |index: &usize| matches!(columns[*index], millstream_sql::LeafColumn::Row(_));
+        let key_columns: Vec<usize> = of.leaf.session_keys.iter().map(|key| (0..*key).filter(is_row).count()).collect();
+        let types: Vec<DataType> = match &of.holds {
+            Holds::Groups(layout) => layout.keys.fields().iter().map(|field| field.data_type().clone()).collect(),
+            Holds::Rows(schema) => schema.fields().iter().map(|field| field.data_type().clone()).collect(),
+        };
+        let fields = key_columns.iter().map(|key| SortField::new(types[*key].clone())).collect();
+        Ok(Self {
+            of,
+            gap,
+            key_columns,
+            converter: RowConverter::new(fields)?,
+            keys: HashMap::new(),
+            due: BTreeMap::new(),
+            pieces: BTreeMap::new(),
+            next_piece: 0,
+            live_rows: 0,
+            dead_rows: 0,
+        })
+    }
+
+    /// Takes rows, each of which stands for `count` rows from `first` to `last`.
+    fn take(
+        &mut self,
+        columns: Vec<ArrayRef>,
+        first: &Int64Array,
+        last: &Int64Array,
+        count: &Int64Array,
+        watermark: EventTime,
+    ) -> Result<Taken> {
+        let spec = WindowSpec::Session { gap: self.gap };
+        let mut taken = Taken::default();
+        let rows = first.len();
+        let keys: Vec<OwnedRow> = if self.key_columns.is_empty() {
+            vec![self.converter.parser().parse(&[]).owned(); rows]
+        } else {
+            let keys: Vec<ArrayRef> = self.key_columns.iter().map(|key| Arc::clone(&columns[*key])).collect();
+            self.converter.convert_columns(&keys)?.iter().map(|row| row.owned()).collect()
+        };
+        let piece = self.next_piece;
+        let mut kept = 0;
+        for (row, key) in keys.into_iter().enumerate() {
+            let (first, last) = (EventTime(first.value(row)), EventTime(last.value(row)));
+            let stands_for = usize::try_from(count.value(row)).unwrap_or(0);
+            let Some(slice) = spec.slice_of(first) else { continue };
+            if last + self.gap < watermark && !self.joins_open(&key, first, last) {
+                let missed = Window { start: first, end: last + self.gap };
+                taken.late.extend(std::iter::repeat_n((last, Some(missed)), stands_for));
+                continue;
+            }
+            taken.used += stands_for;
+            kept += 1;
+            self.due.entry(last + self.gap).or_default().push(key.clone());
+            let cell = self.keys.entry(key).or_default().entry(slice.start);
+            let cell = cell.or_insert_with(|| Cell { first, last, rows: Vec::new() });
+            cell.first = cell.first.min(first);
+            cell.last = cell.last.max(last);
+            cell.rows.push((piece, row));
+        }
+        self.live_rows += kept;
+        self.dead_rows += rows - kept;
+        if kept > 0 {
+            self.pieces.insert(piece, columns);
+            self.next_piece += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Whether rows from `first` to `last` belong to a session that is still open.
+    fn joins_open(&self, key: &OwnedRow, first: EventTime, last: EventTime) -> bool {
+        let Some(cells) = self.keys.get(key) else { return false };
+        cells.values().any(|cell| cell.first - last <= self.gap && first - cell.last <= self.gap)
+    }
+
+    /// Takes out the sessions that no row can join any more.
+    fn close(&mut self, watermark: EventTime) -> Vec<Session> {
+        let mut closed = Vec::new();
+        while let Some(due) = self.due.first_entry().filter(|due| *due.key() < watermark || watermark == EventTime::MAX)
+        {
+            for key in due.remove() {
+                let Some(cells) = self.keys.get_mut(&key) else { continue };
+                for (starts, session) in sessions(cells, self.gap) {
+                    if session.window.end < watermark || watermark == EventTime::MAX {
+                        starts.iter().for_each(|start| {
+                            cells.remove(start);
+                        });
+                        self.live_rows -= session.rows.len();
+                        self.dead_rows += session.rows.len();
+                        closed.push(session);
+                    }
+                }
+                if cells.is_empty() {
+                    self.keys.remove(&key);
+                }
+            }
+        }
+        closed
+    }
+
+    fn open(&self) -> Vec<Session> {
+        self.keys.values().flat_map(|cells| sessions(cells, self.gap)).map(|(_, session)| session).collect()
+    }
+
+    /// What CLOSE sees of sessions.
+    fn batch(&self, sessions: &[Session]) -> Result<RecordBatch> {
+        let (mut refs, mut windows) = (Vec::new(), Vec::new());
+        for session in sessions {
+            refs.extend_from_slice(&session.rows);
+            windows.extend(std::iter::repeat_n(session.window, session.rows.len()));
+        }
+        let columns = self.gather(&refs)?;
+        match &self.of.holds {
+            Holds::Rows(_) => leaf_batch(&self.of.leaf, columns, Vec::new(), refs.len(), Bounds::Each(&windows)),
+            Holds::Groups(_) if refs.is_empty() => {
+                leaf_batch(&self.of.leaf, Vec::new(), Vec::new(), 0, Bounds::Each(&windows))
+            }
+            Holds::Groups(layout) => self.merged(layout, columns, &windows),
+        }
+    }
+
+    /// Merges the groups of each session.
+    fn merged(&self, layout: &PaneLayout, mut columns: Vec<ArrayRef>, windows: &[Window]) -> Result<RecordBatch> {
+        let bound = |name| Arc::new(Field::new(name, DataType::Int64, false));
+        let by_window = layout.with_keys([bound("__start"), bound("__end")]);
+        let mut states = columns.split_off(layout.keys.fields().len()).into_iter();
+        let times = |of: fn(&Window) -> i64| Arc::new(windows.iter().map(of).collect::<Int64Array>()) as ArrayRef;
+        columns.extend([times(|window| window.start.0), times(|window| window.end.0)]);
+        let states = layout.functions.iter().map(|function| {
+            let fields = function.state_fields()?;
+            Ok(states.by_ref().take(fields.len()).collect::<Vec<_>>())
+        });
+        let delta = Delta::new(columns, states.collect::<Result<_>>()?, windows.len());
+        let (mut keys, values, rows) = by_window.merged(&[delta])?.finish()?;
+        let ends = keys.pop();
+        let starts = keys.pop();
+        let (Some(starts), Some(ends)) = (starts, ends) else {
+            return Err(DataFusionError::Internal("a session has no bounds".to_owned()));
+        };
+        let (starts, ends) = (starts.as_primitive::<Int64Type>(), ends.as_primitive::<Int64Type>());
+        let windows: Vec<Window> = (starts.values().iter().zip(ends.values()))
+            .map(|(start, end)| Window { start: EventTime(*start), end: EventTime(*end) })
+            .collect();
+        leaf_batch(&self.of.leaf, keys, values, rows, Bounds::Each(&windows))
+    }
+
+    /// The rows at these places, as columns.
+    fn gather(&self, refs: &[(u64, usize)]) -> Result<Vec<ArrayRef>> {
+        let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut pieces = Vec::new();
+        let places: Vec<(usize, usize)> = (refs.iter())
+            .map(|(piece, row)| {
+                let number = *numbers.entry(*piece).or_insert_with(|| {
+                    pieces.push(&self.pieces[piece]);
+                    pieces.len() - 1
+                });
+                (number, *row)
+            })
+            .collect();
+        let columns = pieces.first().map_or(0, |piece| piece.len());
+        let column = |index: usize| {
+            let parts: Vec<&dyn Array> = pieces.iter().map(|piece| piece[index].as_ref()).collect();
+            Ok(interleave(&parts, &places)?)
+        };
+        (0..columns).map(column).collect()
+    }
+
+    /// Lets go of rows of closed sessions, once they are the larger part.
+    fn compact(&mut self) -> Result<()> {
+        if self.dead_rows < MIN_DEAD_ROWS.max(self.live_rows) {
+            return Ok(());
+        }
+        let mut refs = Vec::with_capacity(self.live_rows);
+        for cell in self.keys.values().flat_map(BTreeMap::values) {
+            refs.extend_from_slice(&cell.rows);
+        }
+        let columns = self.gather(&refs)?;
+        let piece = self.next_piece;
+        self.next_piece += 1;
+        let mut row = 0;
+        for cell in self.keys.values_mut().flat_map(BTreeMap::values_mut) {
+            for place in &mut cell.rows {
+                *place = (piece, row);
+                row += 1;
+            }
+        }
+        self.pieces.clear();
+        self.pieces.insert(piece, columns);
+        self.dead_rows = 0;
+        Ok(())
+    }
+}
+
+/// The sessions that a key's cells make, each with the cells it is made of.
+fn sessions(cells: &BTreeMap<EventTime, Cell>, gap: Duration) -> Vec<(Vec<EventTime>, Session)> {
+    let mut sessions: Vec<(Vec<EventTime>, Session)> = Vec::new();
+    let mut last: Option<EventTime> = None;
+    for (start, cell) in cells {
+        let end = cell.last + gap;
+        match sessions.last_mut() {
+            // A gap exactly as long as allowed still holds a session together.
+            Some((starts, session)) if last.is_some_and(|last| cell.first - last <= gap) => {
+                starts.push(*start);
+                session.window.end = end;
+                session.rows.extend_from_slice(&cell.rows);
+            }
+            _ => {
+                let window = Window { start: cell.first, end };
+                sessions.push((vec![*start], Session { window, rows: cell.rows.clone() }));
+            }
+        }
+        last = Some(cell.last);
+    }
+    sessions
+}

@@ -1,0 +1,166 @@
+//! The first rows of each partition in some order: `ROW_NUMBER() OVER (…) <= n` along a stream, which only adds rows.
+//! Only the rows that are among the first are kept, and partitions that changed are given again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::{SortOptions, cast};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::Result;
+use datafusion::physical_expr::PhysicalExpr;
+use millstream_core::{Duration, EventTime};
+use millstream_sql::{Leaf, Top};
+
+use super::{Given, Operator, Taken};
+use crate::physical::physical_expr;
+
+/// The state of a top-N.
+pub(crate) struct TopOperator {
+    partition_by: Vec<Arc<dyn PhysicalExpr>>,
+    order_by: Vec<Arc<dyn PhysicalExpr>>,
+    limit: usize,
+    ttl: Option<Duration>,
+    keys: RowConverter,
+    order: RowConverter,
+    rows: RowConverter,
+    partitions: HashMap<OwnedRow, Partition>,
+    changed: BTreeSet<OwnedRow>,
+    output: SchemaRef,
+    now: EventTime,
+    watermark: EventTime,
+}
+
+struct Partition {
+    /// The first rows, in order; of equal ones the earlier comes first.
+    first: Vec<(OwnedRow, OwnedRow)>,
+    changed_at: EventTime,
+    /// How many of its rows have been given.
+    given: usize,
+}
+
+impl TopOperator {
+    pub(crate) fn new(top: &Top, leaf: &Leaf) -> Result<Self> {
+        let schema: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
+        let compile = |expr| physical_expr(expr, &leaf.schema);
+        let partition_by = top.partition_by.iter().map(compile).collect::<Result<Vec<_>>>()?;
+        let order_by = top.order_by.iter().map(|sort| compile(&sort.expr)).collect::<Result<Vec<_>>>()?;
+        let key_fields = partition_by.iter().map(|key| Ok(SortField::new(key.data_type(&schema)?)));
+        let order_fields = order_by.iter().zip(&top.order_by).map(|(expr, sort)| {
+            let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
+            Ok(SortField::new_with_options(expr.data_type(&schema)?, options))
+        });
+        let row_fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+        Ok(Self {
+            keys: RowConverter::new(key_fields.collect::<Result<_>>()?)?,
+            order: RowConverter::new(order_fields.collect::<Result<_>>()?)?,
+            rows: RowConverter::new(row_fields)?,
+            partition_by,
+            order_by,
+            limit: top.limit,
+            ttl: top.ttl,
+            partitions: HashMap::new(),
+            changed: BTreeSet::new(),
+            output: Arc::new(top.schema.as_arrow().clone()),
+            now: EventTime::MIN,
+            watermark: EventTime::MIN,
+        })
+    }
+
+    /// The keys by which rows of these partitions are found, one for each row.
+    fn found_by(&self, partitions: &[&OwnedRow], numbers: &[u64]) -> Result<Vec<ArrayRef>> {
+        let mut keys = match self.partition_by.is_empty() {
+            true => Vec::new(),
+            false => self.keys.convert_rows(partitions.iter().map(|key| key.row()))?,
+        };
+        if self.limit > 1 {
+            keys.push(Arc::new(UInt64Array::from(numbers.to_vec())));
+        }
+        Ok(keys)
+    }
+
+    fn expired(&mut self) -> Result<Option<Given>> {
+        let Some(ttl) = self.ttl else { return Ok(None) };
+        let over = self.partitions.iter().filter(|(_, partition)| partition.changed_at + ttl < self.now);
+        let over: Vec<OwnedRow> = over.map(|(key, _)| key.clone()).collect();
+        let (mut keys, mut numbers) = (Vec::new(), Vec::new());
+        for key in &over {
+            let Some(partition) = self.partitions.remove(key) else { continue };
+            for number in 1..=partition.given as u64 {
+                keys.push(key);
+                numbers.push(number);
+            }
+        }
+        if keys.is_empty() { Ok(None) } else { Ok(Some(Given::Gone(self.found_by(&keys, &numbers)?))) }
+    }
+}
+
+fn rows_of(converter: &RowConverter, exprs: &[Arc<dyn PhysicalExpr>], rows: &RecordBatch) -> Result<Vec<OwnedRow>> {
+    if exprs.is_empty() {
+        return Ok(vec![converter.parser().parse(&[]).owned(); rows.num_rows()]);
+    }
+    let columns = exprs.iter().map(|expr| expr.evaluate(rows)?.into_array(rows.num_rows()));
+    Ok(converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?.iter().map(|row| row.owned()).collect())
+}
+
+impl Operator for TopOperator {
+    fn take_rows(&mut self, _: usize, rows: &RecordBatch, _: Option<&Int64Array>) -> Result<Taken> {
+        let keys = rows_of(&self.keys, &self.partition_by, rows)?;
+        let order = rows_of(&self.order, &self.order_by, rows)?;
+        let whole = self.rows.convert_columns(rows.columns())?;
+        for (row, (key, order)) in keys.into_iter().zip(order).enumerate() {
+            let partition = self.partitions.entry(key.clone()).or_insert_with(|| Partition {
+                first: Vec::new(),
+                changed_at: self.now,
+                given: 0,
+            });
+            let place = partition.first.partition_point(|(other, _)| *other <= order);
+            if place < self.limit {
+                partition.first.insert(place, (order, whole.row(row).owned()));
+                partition.first.truncate(self.limit);
+                partition.changed_at = self.now;
+                self.changed.insert(key);
+            }
+        }
+        Ok(Taken::all(rows.num_rows()))
+    }
+
+    fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>> {
+        self.watermark = self.watermark.max(watermark);
+        self.now = self.now.max(now);
+        let changed = std::mem::take(&mut self.changed);
+        let (mut keys, mut numbers, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for key in &changed {
+            let Some(partition) = self.partitions.get_mut(key) else { continue };
+            partition.changed_at = self.now;
+            partition.given = partition.first.len();
+        }
+        for key in &changed {
+            for (number, (_, row)) in (1_u64..).zip(self.partitions.get(key).into_iter().flat_map(|of| &of.first)) {
+                keys.push(key);
+                numbers.push(number);
+                rows.push(row.row());
+            }
+        }
+        let mut given = Vec::new();
+        if !rows.is_empty() {
+            let mut columns = self.rows.convert_rows(rows)?;
+            columns.push(Arc::new(UInt64Array::from(numbers.clone())));
+            let fields = self.output.fields();
+            let fitted = columns.into_iter().zip(fields).map(|(column, field)| cast(&column, field.data_type()));
+            let rows = RecordBatch::try_new(Arc::clone(&self.output), fitted.collect::<std::result::Result<_, _>>()?)?;
+            given.push(Given::Changed { rows, keys: self.found_by(&keys, &numbers)? });
+        }
+        given.extend(self.expired()?);
+        Ok(given)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (0, self.partitions.values().map(|partition| partition.first.len()).sum())
+    }
+}

@@ -1,0 +1,279 @@
+//! Windows whose bounds do not depend on rows: TUMBLE, HOP and CUMULATE.
+//!
+//! State is kept once per slice of time. When event time passes a window's end, the slices of the window are merged and
+//! given to CLOSE; a slice goes when the last window that holds it has closed, and the lateness that is allowed is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use millstream_core::{Duration, EventTime, Window, WindowSpec};
+use millstream_sql::Leaf;
+
+use super::suffixes::Suffixes;
+use super::{Given, Operator, Taken};
+use crate::close::{leaf_rows, window_rows};
+use crate::pane::{Delta, PaneLayout};
+use crate::slices::{Slices, by_slice};
+
+/// Pieces of a slice beyond this many are merged into one when it is looked at.
+const MAX_PIECES: usize = 8;
+/// From so many slices a window on, they are merged by suffixes (measured: windows-and-panes, docs/adr/0004).
+const MIN_SLICES_FOR_SUFFIXES: usize = 12;
+/// So many open windows are shown at the most, those that close next.
+const MAX_SHOWN_WINDOWS: usize = 64;
+
+/// One leaf of the windows.
+pub(crate) struct WindowLeaf {
+    pub(crate) leaf: Leaf,
+    pub(crate) holds: Holds,
+}
+
+/// What a leaf keeps.
+pub(crate) enum Holds {
+    Groups(PaneLayout),
+    /// Rows with this schema.
+    Rows(SchemaRef),
+}
+
+/// A part of a slice, as it was handed over.
+enum Piece {
+    Groups(Delta),
+    Rows(RecordBatch),
+}
+
+/// The state of windows.
+pub(crate) struct Windows {
+    spec: WindowSpec,
+    /// How long after its end a window still takes rows and is given again.
+    lateness: Duration,
+    leaves: Vec<WindowLeaf>,
+    suffixes: Vec<Suffixes>,
+    slices: BTreeMap<Window, Vec<Vec<Piece>>>,
+    /// Windows that end by this have closed.
+    closed: EventTime,
+    watermark: EventTime,
+    /// Slices with rows that have not been shown.
+    unseen: BTreeSet<Window>,
+    /// Closed windows that got rows since.
+    revised: BTreeSet<Window>,
+}
+
+impl Windows {
+    pub(crate) fn new(spec: WindowSpec, lateness: Duration, leaves: Vec<WindowLeaf>) -> Self {
+        Self {
+            spec,
+            lateness,
+            suffixes: leaves.iter().map(|_| Suffixes::default()).collect(),
+            leaves,
+            slices: BTreeMap::new(),
+            closed: EventTime::MIN,
+            watermark: EventTime::MIN,
+            unseen: BTreeSet::new(),
+            revised: BTreeSet::new(),
+        }
+    }
+
+    /// Whether at this time no window takes rows of a slice any more.
+    fn is_over(&self, slice: Window, at: EventTime) -> bool {
+        self.spec.last_end(slice) + self.lateness <= at
+    }
+
+    /// Lets go of slices that are over.
+    fn forget(&mut self, at: EventTime) {
+        let ended = self.slices.keys().copied().take_while(|slice| slice.end <= at);
+        for slice in ended.filter(|slice| self.is_over(*slice, at)).collect::<Vec<_>>() {
+            self.slices.remove(&slice);
+            self.unseen.remove(&slice);
+        }
+    }
+
+    fn keep(&mut self, leaf: usize, slice: Window, piece: Piece) {
+        let leaves = self.leaves.len();
+        let pieces = self.slices.entry(slice).or_insert_with(|| (0..leaves).map(|_| Vec::new()).collect());
+        pieces[leaf].push(piece);
+        self.unseen.insert(slice);
+        if self.suffixes[leaf].covers(slice) {
+            self.suffixes[leaf].reset();
+        }
+        if self.lateness.0 > 0 {
+            let closed = self.closed;
+            self.revised.extend(self.spec.windows_at(slice.start).take_while(|window| window.end <= closed));
+        }
+    }
+
+    /// The next window to close that has rows.
+    fn next_window(&self) -> Option<Window> {
+        self.slices.keys().find_map(|slice| {
+            let end = self.spec.next_end(self.closed.max(EventTime(slice.end.0 - 1)));
+            let window = self.spec.window_ending(end);
+            (window.start <= slice.start).then_some(window)
+        })
+    }
+
+    fn slices_of(&self, window: Window) -> impl Iterator<Item = (&Window, &Vec<Vec<Piece>>)> {
+        let from = Window { end: window.start, start: EventTime::MAX };
+        let to = Window { end: window.end, start: EventTime::MAX };
+        self.slices.range(from..=to).filter(move |(slice, _)| slice.start >= window.start)
+    }
+
+    /// The rows of a window, for each leaf. `in_order`: windows are closing one after another.
+    fn result(&mut self, window: Window, in_order: bool) -> Result<Vec<RecordBatch>> {
+        let mut suffixes = std::mem::take(&mut self.suffixes);
+        let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| match &leaf.holds {
+            Holds::Groups(layout) => {
+                let slices: Vec<(Window, Vec<&Delta>)> = (self.slices_of(window))
+                    .map(|(slice, pieces)| (*slice, pieces[index].iter().filter_map(Piece::groups).collect()))
+                    .collect();
+                let table = if in_order && slices.len() >= MIN_SLICES_FOR_SUFFIXES {
+                    layout.merged(&suffixes[index].window(layout, window, &slices)?)?
+                } else {
+                    let mut table = layout.table()?;
+                    slices.iter().flat_map(|(_, deltas)| deltas).try_for_each(|delta| table.merge(delta))?;
+                    table
+                };
+                leaf_rows(&leaf.leaf, table, Some(window))
+            }
+            Holds::Rows(schema) => {
+                let rows = self.slices_of(window).flat_map(|(_, pieces)| pieces[index].iter().filter_map(Piece::rows));
+                window_rows(&leaf.leaf, &concat_batches(schema, rows)?, window)
+            }
+        });
+        let leaves = leaves.collect::<Result<Vec<_>>>();
+        std::mem::swap(&mut self.suffixes, &mut suffixes);
+        leaves
+    }
+
+    /// Keeps the number of pieces of a slice small.
+    fn compact(&mut self, slice: Window) -> Result<()> {
+        let Some(of_slice) = self.slices.get_mut(&slice) else { return Ok(()) };
+        for (leaf, pieces) in self.leaves.iter().zip(of_slice) {
+            if pieces.len() <= MAX_PIECES {
+                continue;
+            }
+            *pieces = vec![match &leaf.holds {
+                Holds::Groups(layout) => {
+                    let mut table = layout.table()?;
+                    pieces.iter().filter_map(Piece::groups).try_for_each(|delta| table.merge(delta))?;
+                    Piece::Groups(table.freeze()?)
+                }
+                Holds::Rows(schema) => Piece::Rows(concat_batches(schema, pieces.iter().filter_map(Piece::rows))?),
+            }];
+        }
+        Ok(())
+    }
+}
+
+impl Piece {
+    fn groups(&self) -> Option<&Delta> {
+        match self {
+            Self::Groups(delta) => Some(delta),
+            Self::Rows(_) => None,
+        }
+    }
+
+    fn rows(&self) -> Option<&RecordBatch> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Groups(_) => None,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Groups(delta) => delta.groups(),
+            Self::Rows(rows) => rows.num_rows(),
+        }
+    }
+}
+
+impl Operator for Windows {
+    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
+        let Some(times) = times.map(Int64Array::values) else { return Ok(Taken::default()) };
+        let parts = match by_slice(self.spec, times) {
+            Slices::One(slice) => {
+                if self.is_over(slice, self.watermark) {
+                    let missed = self.spec.window_ending(self.spec.last_end(slice));
+                    let late = times.iter().map(|time| (EventTime(*time), Some(missed))).collect();
+                    return Ok(Taken { late, ..Taken::default() });
+                }
+                self.keep(leaf, slice, Piece::Rows(rows.clone()));
+                return Ok(Taken::all(rows.num_rows()));
+            }
+            Slices::Many { parts, outside } => (parts, outside),
+        };
+        let mut taken = Taken { outside: parts.1, ..Taken::default() };
+        for (slice, indices) in parts.0 {
+            if self.is_over(slice, self.watermark) {
+                let missed = self.spec.window_ending(self.spec.last_end(slice));
+                let times = indices.values().iter().map(|row| (EventTime(times[*row as usize]), Some(missed)));
+                taken.late.extend(times);
+                continue;
+            }
+            taken.used += indices.len();
+            self.keep(leaf, slice, Piece::Rows(take_record_batch(rows, &indices)?));
+        }
+        Ok(taken)
+    }
+
+    fn take_groups(&mut self, leaf: usize, slice: Option<Window>, groups: Delta) -> Result<Taken> {
+        // Workers have counted the rows, and told late ones apart.
+        if let Some(slice) = slice {
+            self.keep(leaf, slice, Piece::Groups(groups));
+        }
+        Ok(Taken::default())
+    }
+
+    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
+        self.watermark = self.watermark.max(watermark);
+        let mut given = Vec::new();
+        for window in std::mem::take(&mut self.revised) {
+            given.push(Given::Window { window, leaves: self.result(window, false)?, is_final: true });
+        }
+        let due = self.spec.closed_by(self.watermark);
+        while let Some(window) = self.next_window().filter(|window| window.end <= due) {
+            given.push(Given::Window { window, leaves: self.result(window, true)?, is_final: true });
+            self.closed = window.end;
+            self.forget(window.end);
+        }
+        self.closed = self.closed.max(due);
+        self.forget(self.watermark);
+        Ok(given)
+    }
+
+    fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    fn is_due(&self, watermark: EventTime) -> bool {
+        self.spec.closed_by(watermark) > self.closed || !self.revised.is_empty()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
+    fn look(&mut self) -> Result<Vec<Given>> {
+        let mut windows = BTreeSet::new();
+        for slice in std::mem::take(&mut self.unseen) {
+            self.compact(slice)?;
+            let closed = self.closed;
+            let open = self.spec.windows_at(slice.start).filter(|window| window.end > closed);
+            windows.extend(open.take(MAX_SHOWN_WINDOWS));
+        }
+        let mut given = Vec::new();
+        for window in windows.into_iter().take(MAX_SHOWN_WINDOWS) {
+            given.push(Given::Window { window, leaves: self.result(window, false)?, is_final: false });
+        }
+        Ok(given)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let rows = |pieces: &Vec<Vec<Piece>>| {
+            pieces.iter().map(|of_leaf| of_leaf.iter().map(Piece::len).max().unwrap_or(0)).max().unwrap_or(0)
+        };
+        (self.slices.len(), self.slices.values().map(rows).sum())
+    }
+}
