@@ -10,7 +10,7 @@ use millstream_core::{Connectors, Loaded, Reference, ReferenceError, TableDecl};
 use parquet::arrow::ArrowWriter;
 
 use crate::testing::StepClock;
-use crate::{Context, Registry};
+use crate::{AccessKey, AwsSettings, Context, Registry};
 
 /// Columns `id TINYINT NOT NULL, name STRING`.
 fn schema() -> SchemaRef {
@@ -231,4 +231,26 @@ fn options_are_checked() {
         let error = registry().reference(&table(path, &[CSV[0], options])).err().unwrap().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
+}
+
+/// moto refuses nobody who signs: a server that does.
+#[tokio::test]
+async fn a_refusal_of_s3_names_the_right_that_is_missing() {
+    let refusal = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+    let router = axum::Router::new().fallback(async move || (axum::http::StatusCode::FORBIDDEN, refusal));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
+    let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
+    let aws = AwsSettings { access_key, endpoint_url, ..AwsSettings::default() };
+    let registry = Registry::new(Context { aws, ..Context::new(Arc::new(StepClock::at(0))) });
+    let mut reference = registry.reference(&table(Path::new("s3://bucket/items.csv"), CSV)).unwrap();
+    let server = async { axum::serve(listener, router).await };
+    let error = tokio::select! {
+        ended = server => panic!("the server ended: {ended:?}"),
+        loaded = reference.load(None) => loaded.unwrap_err(),
+    };
+    assert!(matches!(error, ReferenceError::Denied { .. }), "{error:?}");
+    let expected = "`s3://bucket/items.csv` may not be read: the credentials in use need s3:GetObject on it, and \
+                    s3:ListBucket to be told whether it is there (AccessDenied: Access Denied)";
+    assert_eq!(error.to_string(), expected);
 }
