@@ -14,8 +14,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StreamStatus};
 use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
 use millstream_core::{
-    BoxFuture, Clock, Connectors, Duration, EventTime, Offsets, ShardId, Source, SourceEvent, SourceOutput, Stopped,
-    TableDecl,
+    BoxFuture, Clock, Connectors, Duration, Offsets, ShardId, Source, SourceEvent, SourceOutput, Stopped, TableDecl,
 };
 use millstream_local_kinesis::{Settings, Store, router};
 use serde_json::{Value, json};

@@ -71,7 +71,7 @@ async fn a_bucket_that_is_not_there_is_named() {
 fn reference(server: &Peer, path: &str) -> Box<dyn Reference> {
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
     let endpoint_url = Some(format!("http://127.0.0.1:{}", server.port));
-    let aws = AwsSettings { access_key, endpoint_url, ..AwsSettings::default() };
+    let aws = AwsSettings { endpoint_url, access_key, ..AwsSettings::default() };
     let registry = Registry::new(Context { aws, ..Context::new(Arc::new(WallClock)) });
     let fields = vec![Field::new("id", DataType::Int64, true), Field::new("name", DataType::Utf8, true)];
     let options = [("connector", "filesystem"), ("format", "csv"), ("path", path)].into_iter().collect();

@@ -1,5 +1,7 @@
 //! What passes between reading and decoding, and what comes out.
 
+use std::fmt::Write;
+
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use millstream_core::{Loaded, ReferenceError, RejectedRecord, Version};
@@ -46,8 +48,12 @@ impl Content {
             }
             hash.update(&file.bytes);
         }
-        let hex: String = hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { version: Version::from(format!("sha256={hex}")), files }
+        // As `sha256sum` prints it.
+        let mut version = "sha256=".to_owned();
+        for byte in hash.finish().as_ref() {
+            let _ = write!(version, "{byte:02x}");
+        }
+        Self { version: Version::from(version), files }
     }
 }
 

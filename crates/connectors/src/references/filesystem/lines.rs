@@ -9,6 +9,7 @@ use super::content::{Gathered, WholeFile};
 use crate::formats;
 use crate::formats::csv::FieldReader;
 use crate::sources::filesystem::blocks::{Block, BlockReader, Splitter};
+use crate::sources::filesystem::layout;
 
 /// Reads the records of one file.
 pub(super) struct LineReader {
@@ -22,14 +23,9 @@ impl LineReader {
     /// Reads the options of the format.
     pub(super) fn new(table: &TableDecl, options: &OptionReader<'_>) -> Result<Self, OptionError> {
         let format = formats::of_table(options)?;
-        let (splitter, header) = crate::sources::filesystem::layout(table, options)?;
-        let header = match header {
-            true => {
-                let names = table.schema.fields().iter().map(|field| field.name().clone());
-                Some((FieldReader::new(table, options)?, names.collect()))
-            }
-            false => None,
-        };
+        let (splitter, header) = layout(table, options)?;
+        let names = || table.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let header = if header { Some((FieldReader::new(table, options)?, names())) } else { None };
         Ok(Self { splitter, decoder: (format.decoder)(table, options)?, header })
     }
 

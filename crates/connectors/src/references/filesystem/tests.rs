@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::util::display::array_value_to_string;
 use millstream_core::{Connectors, Loaded, Reference, ReferenceError, TableDecl};
 use parquet::arrow::ArrowWriter;
 
@@ -47,9 +48,9 @@ fn file(name: &str, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
 /// `1=a 2=null`: ids and names.
 fn rows(loaded: &Loaded) -> String {
     let rows = concat_batches(&schema(), &loaded.rows).unwrap();
-    let text = |column: usize, row: usize| match rows.column(column).is_null(row) {
-        true => "null".to_owned(),
-        false => arrow::util::display::array_value_to_string(rows.column(column), row).unwrap(),
+    let text = |column: usize, row: usize| {
+        let values = rows.column(column);
+        if values.is_null(row) { "null".to_owned() } else { array_value_to_string(values, row).unwrap() }
     };
     let pairs: Vec<_> = (0..rows.num_rows()).map(|row| format!("{}={}", text(0, row), text(1, row))).collect();
     pairs.join(" ")
@@ -72,15 +73,16 @@ fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     bytes
 }
 
-const JSON: &[(&str, &str)] = &[("format", "json")];
-const CSV: &[(&str, &str)] = &[("format", "csv")];
-const CSV_HEADER: &[(&str, &str)] = &[("format", "csv"), ("csv.header", "true")];
-const PARQUET: &[(&str, &str)] = &[("format", "parquet")];
+type OptionList = &'static [(&'static str, &'static str)];
+
+const JSON: OptionList = &[("format", "json")];
+const CSV: OptionList = &[("format", "csv")];
+const CSV_HEADER: OptionList = &[("format", "csv"), ("csv.header", "true")];
+const PARQUET: OptionList = &[("format", "parquet")];
 
 #[tokio::test]
 async fn bad_records_are_rejected_by_their_lines_and_the_others_are_kept() {
-    type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static [&'static str]);
-    let cases: [Case; 6] = [
+    let cases: [(OptionList, &str, &str, &[&str]); 6] = [
         (JSON, "{\"id\":1,\"name\":\"a\"}\n{\"name\":null,\"id\":2}", "1=a 2=null", &[]),
         (JSON, "{\"id\":1}\n\n\n{\"id\":300}\n{]\n{\"id\":4}\n", "1=null 4=null", &["4: column `id`", "5: expected"]),
         (CSV, "1,a\n2,\n", "1=a 2=", &[]),
@@ -164,8 +166,7 @@ async fn the_same_content_has_the_same_version_and_another_has_another() {
 async fn what_is_no_content_of_the_table_is_an_error_that_says_what_to_do() {
     let numbers = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
     let floats = Arc::new(Float64Array::from(vec![1.5])) as ArrayRef;
-    type Case = (&'static [(&'static str, &'static str)], Vec<u8>, &'static str);
-    let cases: [Case; 7] = [
+    let cases: [(OptionList, Vec<u8>, &str); 7] = [
         (
             CSV_HEADER,
             b"name,id\na,1\n".to_vec(),
@@ -241,7 +242,7 @@ async fn a_refusal_of_s3_names_the_right_that_is_missing() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
-    let aws = AwsSettings { access_key, endpoint_url, ..AwsSettings::default() };
+    let aws = AwsSettings { endpoint_url, access_key, ..AwsSettings::default() };
     let registry = Registry::new(Context { aws, ..Context::new(Arc::new(StepClock::at(0))) });
     let mut reference = registry.reference(&table(Path::new("s3://bucket/items.csv"), CSV)).unwrap();
     let server = async { axum::serve(listener, router).await };
