@@ -1,13 +1,11 @@
 //! The connector `kinesis` against servers that speak Kinesis' API: ours, kinesalite and moto. One body, the same claims.
 //!
-//! The other servers are real programs, installed by `scripts/setup test` and started here on 127.0.0.1. None of them
-//! enforces the limits of AWS's shards or fails on purpose: throttling is tested where faults are made.
+//! None of the other servers enforces the limits of AWS's shards or fails on purpose: throttling is tested where faults
+//! are made.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use aws_sdk_kinesis::Client;
@@ -16,12 +14,13 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, StreamStatus};
 use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
 use millstream_core::{
-    BoxFuture, Clock, Connectors, Duration, EventTime, Offsets, ShardId, Source, SourceEvent, SourceOutput, Stopped,
-    TableDecl,
+    BoxFuture, Clock, Connectors, Duration, Offsets, ShardId, Source, SourceEvent, SourceOutput, Stopped, TableDecl,
 };
 use millstream_local_kinesis::{Settings, Store, router};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::peers::{Peer, WallClock, peers};
 
 const STREAM: &str = "orders";
 const KEYS: u32 = 20;
@@ -33,11 +32,11 @@ async fn our_endpoint_is_read_exactly_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), &Settings::default(), Arc::new(|| WallClock.now().0)).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let peer = Peer { port: listener.local_addr().unwrap().port(), ends_split_shards: true, process: None };
+    let ours = Server { port: listener.local_addr().unwrap().port(), ends_split_shards: true };
     let server = async { axum::serve(listener, router(store)).await };
     tokio::select! {
         ended = server => panic!("the server ended: {ended:?}"),
-        () = is_read_exactly_once(peer) => {}
+        () = is_read_exactly_once(ours) => {}
     }
 }
 
@@ -49,27 +48,32 @@ async fn kinesalite_is_read_exactly_once() {
     assert!(folder.join("node_modules/kinesalite").exists(), "kinesalite is not installed: run `scripts/setup test`");
     let mut command = Command::new("node");
     command.current_dir(folder).args(["--eval", listen]);
-    is_read_exactly_once(Peer::start(command, true).await).await;
+    let peer = Peer::start(command).await;
+    is_read_exactly_once(Server { port: peer.port, ends_split_shards: true }).await;
 }
 
 /// moto never ends a shard that was split, and moves its records to the children: what the children hold cannot be read
 /// in order. What holds: the shard that was not split goes on, and nothing is read twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn moto_is_read_exactly_once_but_for_split_shards() {
-    let program = peers().join("python/bin/moto_server");
-    assert!(program.exists(), "moto is not installed: run `scripts/setup test`");
-    let mut command = Command::new(program);
-    command.args(["--host", "127.0.0.1", "--port"]);
-    is_read_exactly_once(Peer::start(command, false).await).await;
+    let peer = Peer::moto().await;
+    is_read_exactly_once(Server { port: peer.port, ends_split_shards: false }).await;
 }
 
-async fn is_read_exactly_once(peer: Peer) {
+/// A server that speaks Kinesis' API.
+struct Server {
+    port: u16,
+    /// Whether readers of a split shard are told that it has ended, as AWS does.
+    ends_split_shards: bool,
+}
+
+async fn is_read_exactly_once(server: Server) {
     let claims = async {
-        let mut stream = Stream::create(&peer).await;
+        let mut stream = Stream::create(&server).await;
         starts_where_the_table_says(&mut stream).await;
         resumes_after_every_offset(&stream).await;
-        follows_a_split_while_it_reads(&mut stream, peer.ends_split_shards).await;
-        if peer.ends_split_shards {
+        follows_a_split_while_it_reads(&mut stream, server.ends_split_shards).await;
+        if server.ends_split_shards {
             resumes_after_every_offset(&stream).await;
         }
     };
@@ -215,8 +219,8 @@ struct Stream {
 }
 
 impl Stream {
-    async fn create(peer: &Peer) -> Self {
-        let endpoint = format!("http://127.0.0.1:{}", peer.port);
+    async fn create(server: &Server) -> Self {
+        let endpoint = format!("http://127.0.0.1:{}", server.port);
         let config = aws_sdk_kinesis::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -332,66 +336,5 @@ impl SourceOutput for Output {
 
     fn settle(&self) -> BoxFuture<'_, Result<(), Stopped>> {
         Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-/// A server, stopped with the value.
-struct Peer {
-    port: u16,
-    /// Whether readers of a split shard are told that it has ended, as AWS does.
-    ends_split_shards: bool,
-    process: Option<Child>,
-}
-
-impl Peer {
-    /// Starts a program whose last argument is a port.
-    async fn start(mut command: Command, ends_split_shards: bool) -> Self {
-        let port = {
-            let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            free.local_addr().unwrap().port()
-        };
-        let name = command.get_program().display().to_string();
-        command.arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}: run `scripts/setup test`"));
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if let Some(status) = child.try_wait().unwrap() {
-                panic!("{name} ended with {status}");
-            }
-            WallClock.sleep(Duration(20)).await;
-        }
-        Self { port, ends_split_shards, process: Some(child) }
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.kill().expect("the process is ours");
-            process.wait().expect("a killed process ends");
-        }
-    }
-}
-
-/// The folder `scripts/setup test` fills.
-fn peers() -> PathBuf {
-    match std::env::var_os("MILLSTREAM_PEERS") {
-        Some(folder) => folder.into(),
-        None => PathBuf::from(std::env::var_os("HOME").expect("a home folder")).join(".cache/millstream-peers"),
-    }
-}
-
-/// These servers stamp records with the time of day.
-struct WallClock;
-
-impl Clock for WallClock {
-    #[expect(clippy::disallowed_methods, reason = "the clock of servers in other processes")]
-    fn now(&self) -> EventTime {
-        let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        EventTime(i64::try_from(age.as_millis()).unwrap())
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the clock of servers in other processes")]
-    fn sleep(&self, length: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(length.to_std()))
     }
 }

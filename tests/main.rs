@@ -8,6 +8,8 @@ mod batch_equals_stream;
 mod harness;
 mod kinesis_peers;
 mod live;
+mod peers;
 mod queries;
+mod reference_peers;
 mod refused;
 mod sql;

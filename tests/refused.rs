@@ -79,8 +79,8 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "WATERMARK FOR",
     ),
     (
-        "CREATE TABLE t (a STRING)\nWITH ('connector' = 'filesystem', 'format' = 'json', 'path' = 's3://b/x')",
-        "s3://b/x",
+        "CREATE TABLE t (a STRING)\nWITH ('connector' = 'filesystem', 'format' = 'json', 'path' = 'gs://b/x')",
+        "`gs://b/x` given, expected a local path or s3://bucket/key",
         (2, 54),
         "",
     ),

@@ -1,6 +1,6 @@
 //! Every edge of Millstream: what streams are read from, what payloads look like, where results go.
 //!
-//! A connector is one file in `sources/` or `sinks/` and one line in [`registry`]'s table; a format is one file in
+//! A connector is one file in `sources/`, `sinks/` or `references/` and one line in [`registry`]'s table; a format is one file in
 //! `formats/` and one line in its table. Everything comes in as an argument: the clock, the embedded stream, AWS's
 //! settings, seeds. There is no SQL here, and nothing is computed.
 //!
@@ -27,7 +27,10 @@
 
 mod context;
 mod formats;
+mod place;
+mod references;
 mod registry;
+mod s3;
 mod sinks;
 mod sources;
 

@@ -1,6 +1,6 @@
-//! The table of all connectors, and what makes sources, decoders and sinks of declared tables.
+//! The table of all connectors, and what makes sources, decoders, sinks and reference tables of declared ones.
 
-use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Roles, Sink, Source, TableDecl};
+use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl};
 
 use crate::{Context, formats, sinks, sources};
 
@@ -15,6 +15,8 @@ pub(crate) struct Connector {
     pub(crate) source: fn(&Request<'_>) -> Result<Box<dyn Source>, OptionError>,
     /// Makes a writer for the query of this name; called only where `check` said that there is one.
     pub(crate) sink: MakeSink,
+    /// Makes a reader of the whole table; called only where `check` said that there is one.
+    pub(crate) reference: fn(&Request<'_>) -> Result<Box<dyn Reference>, OptionError>,
 }
 
 /// A table that asks for its connector.
@@ -34,7 +36,7 @@ const CONNECTORS: &[Connector] = &[
     sinks::blackhole::CONNECTOR,
 ];
 
-/// Makes sources, decoders and sinks by the two tables: of connectors here, of formats in [`formats::FORMATS`].
+/// Makes sources, decoders, sinks and references by the two tables: of connectors here, of formats in [`formats::FORMATS`].
 pub struct Registry {
     context: Context,
 }
@@ -85,8 +87,10 @@ impl Connectors for Registry {
     }
 
     fn source(&self, table: &TableDecl) -> Result<Box<dyn Source>, OptionError> {
-        if self.check(table)?.source.is_none() {
-            return Err(cannot(table, "be read"));
+        let roles = self.check(table)?;
+        if roles.source.is_none() {
+            let instead = "be read record by record; join a stream with it, as a reference table";
+            return Err(cannot(table, if roles.lookup { instead } else { "be read" }));
         }
         self.with(table, |connector, request| (connector.source)(request))
     }
@@ -101,6 +105,13 @@ impl Connectors for Registry {
             return Err(cannot(table, "be written to"));
         }
         self.with(table, |connector, request| (connector.sink)(request, query))
+    }
+
+    fn reference(&self, table: &TableDecl) -> Result<Box<dyn Reference>, OptionError> {
+        if !self.check(table)?.lookup {
+            return Err(cannot(table, NO_REFERENCE));
+        }
+        self.with(table, |connector, request| (connector.reference)(request))
     }
 }
 
@@ -118,6 +129,13 @@ fn find(options: &OptionReader<'_>) -> Result<&'static Connector, OptionError> {
 fn cannot(table: &TableDecl, what: &str) -> OptionError {
     let connector = table.options.get("connector").unwrap_or_default();
     OptionError::new("connector", format!("table `{}` with connector '{connector}' cannot {what}", table.name))
+}
+
+const NO_REFERENCE: &str = "be read as a whole; reference tables have connector 'filesystem'";
+
+/// For the `reference` of connectors that have none.
+pub(crate) fn no_reference(request: &Request<'_>) -> Result<Box<dyn Reference>, OptionError> {
+    Err(cannot(request.table, NO_REFERENCE))
 }
 
 /// For the `source` of connectors that have none.
@@ -182,6 +200,11 @@ mod tests {
         let print = table(&[("connector", "print")]);
         let unreadable = registry.source(&print).err().unwrap().to_string();
         assert_eq!(unreadable, "option 'connector': table `t` with connector 'print' cannot be read");
+        let object = table(&[("connector", "filesystem"), ("path", "s3://bucket/key"), ("format", "json")]);
+        let no_stream = registry.source(&object).err().unwrap().to_string();
+        assert!(no_stream.ends_with("join a stream with it, as a reference table"), "{no_stream}");
+        let no_reference = registry.reference(&print).err().unwrap().to_string();
+        assert!(no_reference.ends_with("reference tables have connector 'filesystem'"), "{no_reference}");
     }
 
     #[test]
@@ -189,11 +212,13 @@ mod tests {
         let registry = Registry::new(context());
         let roles = |options: &[(&str, &str)]| registry.check(&table(options)).unwrap();
         let files = |format| roles(&[("connector", "filesystem"), ("path", "/in"), ("format", format)]);
-        assert_eq!(files("json"), Roles { source: Some(Boundedness::Bounded), sink: true });
-        assert_eq!(files("parquet"), Roles { source: None, sink: true });
-        assert_eq!(roles(&[("connector", "blackhole")]), Roles { source: None, sink: true });
+        assert_eq!(files("json"), Roles { source: Some(Boundedness::Bounded), sink: true, lookup: true });
+        assert_eq!(files("parquet"), Roles { source: None, sink: true, lookup: true });
+        let object = [("connector", "filesystem"), ("path", "s3://bucket/key"), ("format", "csv")];
+        assert_eq!(roles(&object), Roles { source: None, sink: false, lookup: true });
+        assert_eq!(roles(&[("connector", "blackhole")]), Roles { source: None, sink: true, lookup: false });
         let generator = [("connector", "generator"), ("format", "json")];
-        assert_eq!(roles(&generator), Roles { source: Some(Boundedness::Unbounded), sink: false });
+        assert_eq!(roles(&generator), Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false });
     }
 
     #[tokio::test]

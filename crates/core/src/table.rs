@@ -1,8 +1,8 @@
-//! What a `CREATE TABLE` declares, and who can make a source or a sink of it.
+//! What a `CREATE TABLE` declares, and who can make a source, a sink or a reference table of it.
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 
-use crate::{Decoder, OptionError, Options, Sink, Source};
+use crate::{Decoder, OptionError, Options, Reference, Sink, Source};
 
 /// A table as its connector sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,11 +77,12 @@ pub struct Roles {
     pub source: Option<Boundedness>,
     /// Writable with final rows.
     pub sink: bool,
-    /// Readable as a whole, as a reference table.
+    /// Readable as a whole, again and again: what a stream can be joined with. A table may be this and a source too;
+    /// which it is, each query says.
     pub lookup: bool,
 }
 
-/// Every connector there is: makes sources, decoders and sinks of declared tables. Nothing here does I/O.
+/// Every connector there is: makes of a declared table what reads and writes it. Nothing here does I/O.
 pub trait Connectors: Send + Sync {
     /// Checks all options and says what the table can be used for.
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError>;
@@ -94,4 +95,7 @@ pub trait Connectors: Send + Sync {
 
     /// A writer to the table. `query` names the query that writes, for file names and record ids.
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError>;
+
+    /// A reader of the whole table, for joins; where its [`Roles::lookup`] is true.
+    fn reference(&self, table: &TableDecl) -> Result<Box<dyn Reference>, OptionError>;
 }

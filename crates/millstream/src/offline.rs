@@ -7,7 +7,8 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use millstream_connectors::{Context, Registry, Replay, ReplayError, ReplayPlan};
 use millstream_core::{
-    BoxFuture, Clock, Connectors, Decoder, Emission, EventTime, OptionError, Roles, Sink, SinkError, Source, TableDecl,
+    BoxFuture, Clock, Connectors, Decoder, Emission, EventTime, OptionError, Reference, Roles, Sink, SinkError, Source,
+    TableDecl,
 };
 use millstream_engine::Captured;
 use tokio::sync::mpsc;
@@ -67,6 +68,15 @@ impl Connectors for Offline {
             return Ok(Box::new(Printed { table: table.name.clone(), printed: self.printed.clone() }));
         }
         self.registry.sink(table, query)
+    }
+
+    fn reference(&self, table: &TableDecl) -> Result<Box<dyn Reference>, OptionError> {
+        let path = table.options.get("path").unwrap_or_default();
+        if path.starts_with("s3://") {
+            let message = format!("`{path}` is not read here: nothing leaves the machine; name a local copy of it");
+            return Err(OptionError::new("path", message));
+        }
+        self.registry.reference(table)
     }
 }
 

@@ -35,9 +35,8 @@ pub(super) fn decoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<B
         let column = column_for(field.data_type(), settings);
         columns.push(column.map_err(|error| OptionError::new("format", error.to_string()))?);
     }
-    let reader = ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build();
-    let output = vec![0; FIELD_BYTES];
-    Ok(Box::new(CsvDecoder { schema: table.schema.clone(), dialect, columns, reader, output, ends: vec![0; 16] }))
+    let reader = FieldReader::of(&dialect);
+    Ok(Box::new(CsvDecoder { schema: table.schema.clone(), dialect, columns, reader }))
 }
 
 /// Checks the options and makes an encoder.
@@ -77,9 +76,7 @@ struct CsvDecoder {
     schema: SchemaRef,
     dialect: Dialect,
     columns: Vec<Box<dyn Column>>,
-    reader: Reader,
-    output: Vec<u8>,
-    ends: Vec<usize>,
+    reader: FieldReader,
 }
 
 impl Decoder for CsvDecoder {
@@ -107,15 +104,15 @@ impl Decoder for CsvDecoder {
 
 impl CsvDecoder {
     fn record(&mut self, record: &[u8]) -> Result<(), String> {
-        let fields = self.split(record)?;
+        let fields = self.reader.split(record)?;
         if fields != self.columns.len() {
             return Err(format!("expected {} fields, found {fields}", self.columns.len()));
         }
         let (mut start, mut quoted) = (0, String::new());
         for (index, column) in self.columns.iter_mut().enumerate() {
-            let end = self.ends[index];
+            let end = self.reader.ends[index];
             let field = self.schema.field(index);
-            let text = std::str::from_utf8(&self.output[start..end])
+            let text = std::str::from_utf8(&self.reader.output[start..end])
                 .map_err(|_| format!("column `{}`: not valid UTF-8", field.name()))?;
             start = end;
             let null = match &self.dialect.null_literal {
@@ -134,6 +131,38 @@ impl CsvDecoder {
             column.read(&mut Cursor::new(&quoted)).map_err(|fault| reason(&fault.within(field.name())))?;
         }
         Ok(())
+    }
+}
+
+/// Takes records apart.
+pub(crate) struct FieldReader {
+    reader: Reader,
+    /// The fields of a record, side by side.
+    output: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl FieldReader {
+    /// Reads the options.
+    pub(crate) fn new(table: &TableDecl, options: &OptionReader<'_>) -> Result<Self, OptionError> {
+        read(table, options).map(|dialect| Self::of(&dialect))
+    }
+
+    fn of(dialect: &Dialect) -> Self {
+        let reader = ReaderBuilder::new().delimiter(dialect.delimiter).quote(dialect.quote).build();
+        Self { reader, output: vec![0; FIELD_BYTES], ends: vec![0; 16] }
+    }
+
+    /// The fields of one record as texts, such as those of a header.
+    pub(crate) fn fields(&mut self, record: &[u8]) -> Result<Vec<String>, String> {
+        let count = self.split(record)?;
+        let mut start = 0;
+        let field = |end: &usize| {
+            let bytes = &self.output[std::mem::replace(&mut start, *end)..*end];
+            String::from_utf8_lossy(bytes).into_owned()
+        };
+        Ok(self.ends[..count].iter().map(field).collect())
     }
 
     /// Splits one record into `output` and `ends`; answers how many fields there are.

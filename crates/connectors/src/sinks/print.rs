@@ -4,13 +4,14 @@ use millstream_core::{BoxFuture, Emission, EventTime, OptionError, Roles, Sink, 
 
 use crate::Printer;
 use crate::formats::json::json_rows;
-use crate::registry::{Connector, Request, no_source};
+use crate::registry::{Connector, Request, no_reference, no_source};
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "print", check, source: no_source, sink };
+pub(crate) const CONNECTOR: Connector =
+    Connector { name: "print", check, source: no_source, sink, reference: no_reference };
 
 #[expect(clippy::unnecessary_wraps, reason = "every connector's check may fail")]
 fn check(_: &Request<'_>) -> Result<Roles, OptionError> {
-    Ok(Roles { source: None, sink: true })
+    Ok(Roles { source: None, sink: true, lookup: false })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every connector's sink may fail")]

@@ -18,6 +18,7 @@ use millstream_core::{
 };
 
 use crate::formats;
+use crate::place::Place;
 use crate::registry::Request;
 use file::{FileKind, OpenFile};
 
@@ -60,10 +61,10 @@ pub(crate) fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, 
 
 fn read(request: &Request<'_>) -> Result<Settings, OptionError> {
     let options = request.options;
-    let path = options.require("path")?;
-    if path.contains("://") {
-        return Err(OptionError::new("path", format!("`{path}` given; only local files and folders are available")));
-    }
+    let folder = match Place::read(options)? {
+        Place::Local(folder) => folder,
+        Place::S3 { .. } => return Err(OptionError::new("path", "names an object; only local folders can be written")),
+    };
     let kind = if is_parquet(options) {
         let compression = options.one_of("parquet.compression", &["zstd", "snappy", "uncompressed"])?;
         FileKind::Parquet { compression: compression.unwrap_or("zstd") }
@@ -73,7 +74,7 @@ fn read(request: &Request<'_>) -> Result<Settings, OptionError> {
         FileKind::Lines(format)
     };
     Ok(Settings {
-        folder: PathBuf::from(path.strip_prefix("file://").unwrap_or(path)),
+        folder,
         kind,
         file_bytes: options.bytes("sink.rolling-policy.file-size")?.unwrap_or(128 << 20),
         rollover: options.duration("sink.rolling-policy.rollover-interval")?.unwrap_or(Duration::from_secs(30 * 60)),

@@ -16,7 +16,7 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 
 /// Where records end.
 #[derive(Clone, Debug)]
-pub(super) enum Splitter {
+pub(crate) enum Splitter {
     /// At every line end. Empty lines belong to the record after them, where they are white space.
     Lines,
     /// At line ends outside quotes, as CSV has them.
@@ -24,8 +24,8 @@ pub(super) enum Splitter {
 }
 
 /// Reads one file.
-pub(super) struct BlockReader {
-    file: File,
+pub(crate) struct BlockReader {
+    input: Box<dyn Read + Send>,
     name: String,
     splitter: Splitter,
     block_bytes: usize,
@@ -36,14 +36,15 @@ pub(super) struct BlockReader {
 }
 
 /// Whole records.
-pub(super) struct Block {
-    pub(super) records: BinaryArray,
+pub(crate) struct Block {
+    pub(crate) records: BinaryArray,
     /// The byte after the last record.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 impl BlockReader {
-    pub(super) fn open(path: &Path, start: u64, splitter: Splitter) -> Result<Self, SourceError> {
+    /// Reads a file from a position that is the end of a record, or its start.
+    pub(crate) fn open(path: &Path, start: u64, splitter: Splitter) -> Result<Self, SourceError> {
         let name = path.display().to_string();
         let open = || {
             let mut file = File::open(path)?;
@@ -51,18 +52,23 @@ impl BlockReader {
             Ok(file)
         };
         let file = open().map_err(|error| SourceError::Io { what: name.clone(), error })?;
-        Ok(Self { file, name, splitter, block_bytes: BLOCK_BYTES, rest: Vec::new(), position: start })
+        Ok(Self { position: start, ..Self::new(Box::new(file), name, splitter) })
+    }
+
+    /// Reads what is not a file, or a file's bytes; the name is for messages.
+    pub(crate) fn new(input: Box<dyn Read + Send>, name: String, splitter: Splitter) -> Self {
+        Self { input, name, splitter, block_bytes: BLOCK_BYTES, rest: Vec::new(), position: 0 }
     }
 
     /// The next records; `None` at the end of the file.
-    pub(super) fn next_block(&mut self) -> Result<Option<Block>, SourceError> {
+    pub(crate) fn next_block(&mut self) -> Result<Option<Block>, SourceError> {
         let mut wanted = self.block_bytes;
         loop {
             let mut bytes = Vec::with_capacity(self.rest.len() + wanted);
             bytes.append(&mut self.rest);
             let before = bytes.len();
             let limit = u64::try_from(wanted).unwrap_or(u64::MAX);
-            let read = (&mut self.file).take(limit).read_to_end(&mut bytes);
+            let read = (&mut self.input).take(limit).read_to_end(&mut bytes);
             read.map_err(|error| SourceError::Io { what: self.name.clone(), error })?;
             let at_end = bytes.len() - before < wanted;
             let mut ends = self.record_ends(&bytes);

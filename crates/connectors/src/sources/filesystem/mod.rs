@@ -9,58 +9,65 @@
 //!
 //! Reading blocks the task for a block at a time (1 MiB: about a millisecond from disk, less from the page cache).
 
-mod blocks;
+pub(crate) mod blocks;
 
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, TimestampMillisecondArray};
 use millstream_core::{
-    Boundedness, BoxFuture, Chunk, Clock, EventTime, Offset, Offsets, OptionError, Roles, ShardId, Source, SourceError,
-    SourceEvent, SourceOutput, Stopped,
+    Boundedness, BoxFuture, Chunk, Clock, EventTime, Offset, Offsets, OptionError, OptionReader, Roles, ShardId,
+    Source, SourceError, SourceEvent, SourceOutput, Stopped, TableDecl,
 };
 use std::sync::Arc;
 
-use crate::formats;
-use crate::registry::{Connector, Request};
-use crate::sinks;
+use crate::place::Place;
+use crate::registry::{Connector, Request, no_source};
+use crate::{formats, references, sinks};
 use blocks::{BlockReader, Splitter};
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "filesystem", check, source, sink: sinks::filesystem::sink };
+pub(crate) const CONNECTOR: Connector = Connector {
+    name: "filesystem",
+    check,
+    source,
+    sink: sinks::filesystem::sink,
+    reference: references::filesystem::reference,
+};
 
 /// How many files are read in turn: a bound on open files and on blocks in memory.
 const OPEN_FILES_MAX: usize = 32;
 
 fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
+    references::filesystem::check(request)?;
+    if let Place::S3 { .. } = Place::read(request.options)? {
+        return Ok(Roles { source: None, sink: false, lookup: true });
+    }
     sinks::filesystem::check(request)?;
     if sinks::filesystem::is_parquet(request.options) {
-        // Written, not read yet.
-        return Ok(Roles { source: None, sink: true });
+        // Written, and read as a whole; not record by record.
+        return Ok(Roles { source: None, sink: true, lookup: true });
     }
-    read(request)?;
-    let format = formats::of_table(request.options)?;
-    (format.decoder)(request.table, request.options)?;
-    Ok(Roles { source: Some(Boundedness::Bounded), sink: true })
+    Ok(Roles { source: Some(Boundedness::Bounded), sink: true, lookup: true })
 }
 
 fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
-    Ok(Box::new(read(request)?))
+    let Place::Local(path) = Place::read(request.options)? else { return no_source(request) };
+    let (splitter, header) = layout(request.table, request.options)?;
+    Ok(Box::new(FileSource { path, splitter, header, clock: Arc::clone(&request.context.clock) }))
 }
 
-fn read(request: &Request<'_>) -> Result<FileSource, OptionError> {
-    let path = request.options.require("path")?;
-    let path = PathBuf::from(path.strip_prefix("file://").unwrap_or(path));
-    let (splitter, header) = match formats::of_table(request.options)?.name {
+/// Where records end in the files of a table, and whether the first of each is one of names.
+pub(crate) fn layout(table: &TableDecl, options: &OptionReader<'_>) -> Result<(Splitter, bool), OptionError> {
+    match formats::of_table(options)?.name {
         "csv" => {
-            let (quote, delimiter) = formats::csv::quote_and_delimiter(request.table, request.options)?;
-            (Splitter::Csv { quote, delimiter }, request.options.flag("csv.header", false)?)
+            let (quote, delimiter) = formats::csv::quote_and_delimiter(table, options)?;
+            Ok((Splitter::Csv { quote, delimiter }, options.flag("csv.header", false)?))
         }
-        "json" => (Splitter::Lines, false),
+        "json" => Ok((Splitter::Lines, false)),
         other => {
             let message = format!("files of format '{other}' cannot be read; use 'json' or 'csv'");
-            return Err(OptionError::new("format", message));
+            Err(OptionError::new("format", message))
         }
-    };
-    Ok(FileSource { path, splitter, header, clock: Arc::clone(&request.context.clock) })
+    }
 }
 
 struct FileSource {
@@ -185,7 +192,7 @@ fn shard_of(file: &Path) -> ShardId {
 }
 
 /// The files to read, in the order of their names.
-fn list(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
+pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let io = |error| SourceError::Io { what: path.display().to_string(), error };
     if path.is_file() {
         return Ok(vec![path.to_owned()]);

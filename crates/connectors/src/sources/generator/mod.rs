@@ -17,10 +17,11 @@ use rand::rngs::SmallRng;
 
 use super::chunks::ChunkBuilder;
 use crate::formats;
-use crate::registry::{Connector, Request, no_sink};
+use crate::registry::{Connector, Request, no_reference, no_sink};
 use value::Object;
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "generator", check, source, sink: no_sink };
+pub(crate) const CONNECTOR: Connector =
+    Connector { name: "generator", check, source, sink: no_sink, reference: no_reference };
 
 /// Rows made between two looks at the clock: at full speed the size of a round of chunks.
 const ROUND_ROWS_MAX: u64 = 4096;
@@ -49,7 +50,7 @@ fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
         return Err(OptionError::new("format", message));
     }
     (format.decoder)(request.table, request.options)?;
-    Ok(Roles { source: Some(bounded), sink: false })
+    Ok(Roles { source: Some(bounded), sink: false, lookup: false })
 }
 
 fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {

@@ -23,12 +23,12 @@ use super::lineage::{Lineage, Listed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::context::AccessKey;
-use crate::registry::{Connector, Request, no_sink};
+use crate::registry::{Connector, Request, no_reference, no_sink};
 use crate::{formats, sinks};
 use client::StreamClient;
 use shard::{Drained, ShardReader};
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "kinesis", check, source, sink };
+pub(crate) const CONNECTOR: Connector = Connector { name: "kinesis", check, source, sink, reference: no_reference };
 
 /// The region to sign for where only an endpoint is known: emulators do not care.
 const EMULATOR_REGION: &str = "us-east-1";
@@ -60,7 +60,7 @@ fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
         Place::Aws(_) => {
             let format = formats::of_table(request.options)?;
             (format.decoder)(request.table, request.options)?;
-            Ok(Roles { source: Some(Boundedness::Unbounded), sink: false })
+            Ok(Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false })
         }
     }
 }

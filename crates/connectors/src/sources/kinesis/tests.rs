@@ -122,5 +122,8 @@ async fn options_are_checked() {
     let nowhere = Registry::new(Context::new(Arc::new(StepClock::at(START))));
     assert_eq!(nowhere.check(&table(&[])).unwrap_err().key, "aws.region");
     let arn = [("stream.arn", "arn:aws:kinesis:eu-west-1:123456789012:stream/s")];
-    assert_eq!(nowhere.check(&table(&arn)).unwrap(), Roles { source: Some(Boundedness::Unbounded), sink: false });
+    assert_eq!(
+        nowhere.check(&table(&arn)).unwrap(),
+        Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false }
+    );
 }

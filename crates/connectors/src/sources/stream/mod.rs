@@ -18,13 +18,13 @@ use millstream_local_kinesis::limits::OPEN_SHARDS_MAX;
 use millstream_local_kinesis::{ControlError, NewStream, Page, Position, ShardInfo, Store, StreamInfo};
 
 use crate::formats;
-use crate::registry::{Connector, Request};
+use crate::registry::{Connector, Request, no_reference};
 use crate::sinks;
 use crate::sources::chunks::ChunkBuilder;
 use crate::sources::lineage::{Lineage, Listed, Ready, Start};
 use crate::sources::position::InitPosition;
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink };
+pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink, reference: no_reference };
 
 /// Records of one read: enough to amortise a chunk.
 const READ_RECORDS_MAX: usize = 8192;
@@ -85,10 +85,10 @@ pub(crate) fn check_embedded(request: &Request<'_>) -> Result<Roles, OptionError
     (format.encoder)(request.table, request.options)?;
     sinks::stream::check(request)?;
     if request.context.replay.is_some() {
-        return Ok(Roles { source: Some(Boundedness::Bounded), sink: request.context.store.is_some() });
+        return Ok(Roles { source: Some(Boundedness::Bounded), sink: request.context.store.is_some(), lookup: false });
     }
     store_of(request)?;
-    Ok(Roles { source: Some(Boundedness::Unbounded), sink: true })
+    Ok(Roles { source: Some(Boundedness::Unbounded), sink: true, lookup: false })
 }
 
 fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
