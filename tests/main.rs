@@ -10,4 +10,5 @@ mod kinesis_peers;
 mod live;
 mod queries;
 mod refused;
+mod replays;
 mod sql;

@@ -113,10 +113,13 @@ impl Watermarks {
     }
 
     /// A shard's reader has seen everything that arrived before `as_of`. Silence counts up to there and no further: what
-    /// came since may be on its way.
+    /// came since may be on its way. Of a shard that was opened before the clock of a replay began, it counts from here.
     pub fn at_tip(&mut self, shard: &ShardId, as_of: EventTime) {
         if let Some(progress) = self.shards.get_mut(shard) {
             progress.tip = Some(as_of);
+            if progress.moved_at == EventTime::MIN {
+                progress.moved_at = as_of;
+            }
         }
     }
 
@@ -205,6 +208,19 @@ mod tests {
         assert_eq!(watermarks.advance(EventTime(5000)), EventTime(10), "what came since may be on its way");
         watermarks.at_tip(&b, EventTime(1000));
         assert_eq!(watermarks.advance(EventTime(5000)), EventTime(50));
+    }
+
+    #[test]
+    fn a_shard_opened_before_time_began_is_not_idle_at_once() {
+        let (mut watermarks, a, b) = two_shards(IdlePolicy::Close);
+        let c = ShardId::from("c");
+        watermarks.open(&c, &[], EventTime::MIN);
+        watermarks.observe(&a, EventTime(50), EventTime(5000));
+        watermarks.observe(&b, EventTime(60), EventTime(5000));
+        watermarks.at_tip(&c, EventTime(5000));
+        assert_eq!(watermarks.advance(EventTime(5000)), EventTime::MIN);
+        watermarks.at_tip(&c, EventTime(6000));
+        assert_eq!(watermarks.advance(EventTime(6000)), EventTime(50));
     }
 
     #[test]
