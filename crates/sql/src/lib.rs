@@ -22,7 +22,7 @@ pub use catalog::{
 pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
-pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
+pub use parse::{QueryAction, ShowKind, Statement, Unreadable, parse, parse_each, type_name};
 pub use pipeline::{GroupKey, Hot, Leaf, Pipeline, Rows, Stage, Warning, WindowBound};
 pub use plan::LeafNode;
 pub use session::{CatalogSource, Session, relation_of};
