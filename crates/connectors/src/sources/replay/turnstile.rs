@@ -6,15 +6,19 @@
 //! always in the same order.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Turnstile {
-    /// Readers by number, with the place each one is at.
-    places: watch::Sender<BTreeMap<u64, u64>>,
+pub(super) struct Turnstile(Mutex<BTreeMap<u64, Place>>);
+
+/// How far a reader is, and how to wake it if it waits there.
+#[derive(Default)]
+struct Place {
+    at: u64,
+    waiting: Option<Waker>,
 }
 
 /// One reader at the turnstile; dropping it lets the others go on without it.
@@ -23,34 +27,57 @@ pub(super) struct Reader {
     number: u64,
 }
 
+impl Turnstile {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Place>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose turn it is.
+fn next(places: &BTreeMap<u64, Place>) -> Option<u64> {
+    places.iter().min_by_key(|(number, place)| (place.at, **number)).map(|(number, _)| *number)
+}
+
+/// Wakes whoever has the turn now, and nobody else: there are as many turns as rounds and readers.
+fn wake_next(places: &mut BTreeMap<u64, Place>) {
+    let waiting = next(places).and_then(|number| places.get_mut(&number)).and_then(|place| place.waiting.take());
+    waiting.into_iter().for_each(Waker::wake);
+}
+
 impl Reader {
     /// A reader that has not begun: the others wait for it from now on.
     pub(super) fn register(turnstile: &Arc<Turnstile>) -> Self {
-        let mut number = 0;
-        turnstile.places.send_modify(|places| {
-            number = places.last_key_value().map_or(0, |(last, _)| last + 1);
-            places.insert(number, 0);
-        });
+        let mut places = turnstile.lock();
+        let number = places.last_key_value().map_or(0, |(last, _)| last + 1);
+        places.insert(number, Place::default());
+        drop(places);
         Self { turnstile: Arc::clone(turnstile), number }
     }
 
     /// Goes on to a place, and waits for the turn there.
     pub(super) async fn turn(&self, place: u64) {
-        self.turnstile.places.send_modify(|places| {
-            places.insert(self.number, place);
-        });
-        let is_next =
-            |places: &BTreeMap<u64, u64>| places.iter().all(|(number, at)| (*at, *number) >= (place, self.number));
-        // It only fails without a sender, and the turnstile is one.
-        let _ = self.turnstile.places.subscribe().wait_for(is_next).await;
+        {
+            let mut places = self.turnstile.lock();
+            places.insert(self.number, Place { at: place, waiting: None });
+            wake_next(&mut places);
+        }
+        poll_fn(|context| {
+            let mut places = self.turnstile.lock();
+            if next(&places) == Some(self.number) {
+                return Poll::Ready(());
+            }
+            places.insert(self.number, Place { at: place, waiting: Some(context.waker().clone()) });
+            Poll::Pending
+        })
+        .await;
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.turnstile.places.send_modify(|places| {
-            places.remove(&self.number);
-        });
+        let mut places = self.turnstile.lock();
+        places.remove(&self.number);
+        wake_next(&mut places);
     }
 }
 
