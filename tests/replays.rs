@@ -82,7 +82,7 @@ fn tables_of_one_replay_share_its_time() {
         let (mut e, mut f) = (of("e"), of("f"));
         e.sort_by_key(|(arrival, _)| *arrival);
         f.sort_by_key(|(arrival, _)| *arrival);
-        let file: String = f.iter().chain(&e).map(|(_, line)| format!("{line}\n")).collect();
+        let file: String = f.into_iter().chain(e).map(|(_, line)| line + "\n").collect();
         let run = run(&script, &file);
         assert_eq!(counts(&run), pairs(&[("00:00", 3), ("00:20", 3)]));
         assert_eq!(run.stats["r"].late.get(), 2);

@@ -8,7 +8,7 @@ use millstream_sql::SqlError;
 use tokio::sync::mpsc;
 
 use super::serve::block_on;
-use crate::cli::{CheckFlags, CheckFormat};
+use crate::cli::{CheckFlags, TextOrJson};
 use crate::clock::SystemClock;
 use crate::offline::Offline;
 use crate::report::FileReport;
@@ -33,11 +33,11 @@ fn check_all(flags: &CheckFlags) -> anyhow::Result<()> {
         let name = file.display().to_string();
         errors += report.errors.len();
         match flags.format {
-            CheckFormat::Text => print!("{}", text_of(&name, &report)),
-            CheckFormat::Json => checked.push(FileReport::new(name, report)),
+            TextOrJson::Text => print!("{}", text_of(&name, &report)),
+            TextOrJson::Json => checked.push(FileReport::new(name, report)),
         }
     }
-    if flags.format == CheckFormat::Json {
+    if flags.format == TextOrJson::Json {
         println!("{}", serde_json::json!({ "files": checked }));
     }
     match errors {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn flags(files: &[&Path]) -> CheckFlags {
-        CheckFlags { files: files.iter().map(|file| (*file).to_owned()).collect(), format: CheckFormat::Text }
+        CheckFlags { files: files.iter().map(|file| (*file).to_owned()).collect(), format: TextOrJson::Text }
     }
 
     #[test]
