@@ -127,7 +127,15 @@ pub struct WrongUsage(pub(crate) String);
 
 /// Runs a command to its end; answers the status to exit with.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let ran = match cli.command {
+    match run_command(cli.command) {
+        // Whoever reads has seen enough, as in `millstream run … | head`.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        ran => ran,
+    }
+}
+
+fn run_command(command: Command) -> anyhow::Result<ExitCode> {
+    let ran = match command {
         Command::Test(flags) => return commands::test::run(&flags),
         Command::Serve(flags) => commands::serve::run(&flags),
         Command::Demo(flags) => commands::demo::run(&flags),
@@ -135,4 +143,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Check(flags) => commands::check::run(&flags),
     };
     ran.map(|()| ExitCode::SUCCESS)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

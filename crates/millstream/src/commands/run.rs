@@ -29,11 +29,7 @@ struct Stats {
 /// Runs the script and prints its results.
 pub(crate) fn run(flags: &RunFlags) -> anyhow::Result<()> {
     logging::start_quiet();
-    match block_on(run_script(flags)) {
-        // Whoever reads has seen enough, as in `millstream run … | head`.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        done => done,
-    }
+    block_on(run_script(flags))
 }
 
 async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
@@ -73,9 +69,4 @@ async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
         eprintln!("{}", serde_json::to_string(&stats)?);
     }
     Ok(())
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

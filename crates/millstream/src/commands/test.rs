@@ -1,5 +1,6 @@
 //! `millstream test`: the SQL tests of a folder.
 
+use std::io::{Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -60,15 +61,15 @@ pub(crate) fn run(flags: &TestFlags) -> anyhow::Result<ExitCode> {
         for test in &tests {
             let tested = run_one(test, flags.update).await;
             if flags.format == TextOrJson::Text {
-                print!("{}", text_of_test(test, &tested));
+                stdout().write_all(text_of_test(test, &tested).as_bytes())?;
             }
             report.add(test, tested)?;
         }
         anyhow::Ok(())
     })?;
     match flags.format {
-        TextOrJson::Text => println!("{}", report.summary()),
-        TextOrJson::Json => println!("{}", serde_json::to_string(&report)?),
+        TextOrJson::Text => writeln!(stdout(), "{}", report.summary())?,
+        TextOrJson::Json => writeln!(stdout(), "{}", serde_json::to_string(&report)?)?,
     }
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
