@@ -191,7 +191,7 @@ fn is_at_tip(events: &[SourceEvent]) -> bool {
             SourceEvent::Chunk(chunk) => drop(at_tip.insert(&chunk.shard, false)),
             SourceEvent::Tip { shard, .. } => drop(at_tip.insert(shard, true)),
             SourceEvent::ShardClosed { shard } => drop(at_tip.remove(shard)),
-            SourceEvent::Behind { .. } => {}
+            SourceEvent::Behind { .. } | SourceEvent::Watermark { .. } => {}
         }
     }
     !at_tip.is_empty() && at_tip.values().all(|&is_at_tip| is_at_tip)

@@ -12,4 +12,5 @@ mod peers;
 mod queries;
 mod reference_peers;
 mod refused;
+mod replays;
 mod sql;

@@ -41,8 +41,9 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM events a JOIN untimed b ON a.k = b.k",
         "E05",
         (2, 31),
-        "window_end",
+        "WATERMARK",
     ),
+    ("SELECT * FROM events FOR SYSTEM_TIME AS OF ts", "E13", (1, 15), "PROCTIME"),
     (
         "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM minutes a JOIN hours b ON a.window_end = b.window_end",
         "E06",
@@ -118,12 +119,11 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     ("INSERT INTO archive SELECT k FROM events", "has 1 columns, `archive` takes 2", (1, 13), "k, c"),
     ("INSERT INTO per_key SELECT k, n FROM events", "cannot be written", (1, 13), ""),
     (
-        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(HOP(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)) GROUP BY window_end",
-        "HOP windows are not available yet",
+        "CREATE MATERIALIZED VIEW m AS SELECT window_end, count(*) AS c\nFROM TABLE(HOP(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MONTH, INTERVAL '2' MINUTE)) GROUP BY window_end",
+        "no multiple of a slide",
         (2, 12),
-        "TUMBLE",
+        "a part of their size",
     ),
-    ("SELECT * FROM events FOR SYSTEM_TIME AS OF ts", "FOR SYSTEM_TIME", (1, 15), ""),
     (
         "CREATE TABLE t (a STRING, WATERMARK FOR b AS b) WITH ('connector' = 'stream', 'format' = 'json')",
         "no such column",

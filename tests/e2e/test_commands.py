@@ -68,3 +68,26 @@ def test_check_answers_by_its_exit_status_and_in_json(tmp_path):
     (error,) = of_wrong["errors"]
     assert (error["line"], error["column"]) == (5, 8)
     assert command("check", REPOSITORY / "queries/user_events/query.sql").returncode == 0
+
+
+def test_check_tells_editors_everything_and_goes_on_after_a_failure(tmp_path):
+    wrong, good = tmp_path / "wrong.sql", tmp_path / "good.sql"
+    wrong.write_text(
+        "CREATE TABLE a (n STRANGE) WITH ('connector' = 'stream', 'format' = 'json');\n"
+        "CREATE VIEW b AS SELECT n FROM a;\nSELECT n FROM b;\nSELEC 1;\n" + TABLE.strip() + "\n"
+    )
+    good.write_text(TABLE + TOTALS)
+    ran = command("check", tmp_path / "gone.sql", wrong, good, "--format", "json")
+    assert ran.returncode == 1
+    of_gone, of_wrong, of_good = json.loads(ran.stdout)["files"]
+    assert "gone.sql cannot be read" in of_gone["errors"][0]["message"]
+    assert [error["line"] for error in of_wrong["errors"]] == [1, 4], "b and its reader are not to blame"
+    assert {tuple(sorted(error)) for error in of_wrong["errors"]} == {("code", "column", "hint", "line", "message")}
+    assert [statement["name"] for statement in of_wrong["statements"]] == ["events"]
+    (query,) = of_good["queries"]
+    assert (query["name"], query["target"], query["sources"]) == ("totals", {"kind": "table", "name": "totals"}, ["events"])
+    assert sorted(query) == [
+        "column", "columns", "graph", "is_updating", "key", "line", "name", "sources", "target", "window",
+    ]  # fmt: skip
+    assert {node["kind"] for node in query["graph"]["nodes"]} >= {"source", "hot", "pane", "sink"}
+    assert all(len(edge) == 2 for edge in query["graph"]["edges"])

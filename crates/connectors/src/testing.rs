@@ -134,7 +134,7 @@ pub(crate) fn story(events: &[SourceEvent]) -> Vec<String> {
             SourceEvent::ShardOpened { shard, .. } => story.push(format!("+{}", number(shard))),
             SourceEvent::ShardClosed { shard } => story.push(format!("-{}", number(shard))),
             SourceEvent::Chunk(chunk) => story.push(format!("{}:{}", number(&chunk.shard), chunk.len())),
-            SourceEvent::Tip { .. } | SourceEvent::Behind { .. } => {}
+            SourceEvent::Tip { .. } | SourceEvent::Behind { .. } | SourceEvent::Watermark { .. } => {}
         }
     }
     story

@@ -29,6 +29,8 @@ pub enum SourceEvent {
     /// Everything that arrived before `as_of` has been sent: the shard is at its tip. Sent again from time to time
     /// (about once a second) while nothing arrives.
     Tip { shard: ShardId, as_of: EventTime },
+    /// The source itself says how far event time of the shard has come, whatever its records show.
+    Watermark { shard: ShardId, time: EventTime },
     /// How far behind the tip a shard's reader is, in milliseconds.
     Behind { shard: ShardId, lag_ms: u64 },
     /// The shard was closed by a split or a merge and has been read to its end.
@@ -41,7 +43,9 @@ pub trait SourceOutput: Send + Sync {
     fn send(&self, event: SourceEvent) -> BoxFuture<'_, Result<(), Stopped>>;
 
     /// Waits until all that was sent has been computed and whatever it closed has been handed to the sinks.
-    /// Replays call it between rounds, so that runs are deterministic; live sources never need it.
+    /// Replays call it between rounds, so that runs are deterministic; live sources never need it. Where it is called
+    /// before the first record, event time advances at these calls only: what is late does not depend on how threads
+    /// happen to run. Then no two readers of what one query reads may call it at the same time.
     fn settle(&self) -> BoxFuture<'_, Result<(), Stopped>>;
 }
 

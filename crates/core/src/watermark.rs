@@ -113,14 +113,13 @@ impl Watermarks {
     }
 
     /// A shard's reader has seen everything that arrived before `as_of`. Silence counts up to there and no further: what
-    /// came since may be on its way.
+    /// came since may be on its way. Of a shard that was opened before the clock of a replay began, it counts from here.
     pub fn at_tip(&mut self, shard: &ShardId, as_of: EventTime) {
         if let Some(progress) = self.shards.get_mut(shard) {
-            // A shard that was opened before there was a clock is silent from its first tip on.
+            progress.tip = Some(as_of);
             if progress.moved_at == EventTime::MIN {
                 progress.moved_at = as_of;
             }
-            progress.tip = Some(as_of);
         }
     }
 
@@ -212,6 +211,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_opened_before_time_began_is_not_idle_at_once() {
+        let (mut watermarks, a, b) = two_shards(IdlePolicy::Close);
+        let c = ShardId::from("c");
+        watermarks.open(&c, &[], EventTime::MIN);
+        watermarks.observe(&a, EventTime(50), EventTime(5000));
+        watermarks.observe(&b, EventTime(60), EventTime(5000));
+        watermarks.at_tip(&c, EventTime(5000));
+        assert_eq!(watermarks.advance(EventTime(5000)), EventTime::MIN);
+        watermarks.at_tip(&c, EventTime(6000));
+        assert_eq!(watermarks.advance(EventTime(6000)), EventTime(50));
+    }
+
+    #[test]
     fn a_returning_shard_counts_once_it_has_caught_up() {
         let (mut watermarks, a, b) = two_shards(IdlePolicy::Close);
         watermarks.observe(&a, EventTime(50), EventTime(900));
@@ -224,19 +236,6 @@ mod tests {
         watermarks.observe(&b, EventTime(65), EventTime(1002));
         watermarks.observe(&a, EventTime(90), EventTime(1002));
         assert_eq!(watermarks.advance(EventTime(1002)), EventTime(65), "b holds again");
-    }
-
-    #[test]
-    fn silence_before_the_first_arrival_is_not_counted() {
-        let mut watermarks = Watermarks::new(Some(TIMEOUT), IdlePolicy::Close, Duration(100));
-        let (a, b) = (ShardId::from("a"), ShardId::from("b"));
-        watermarks.open(&a, &[], EventTime::MIN);
-        watermarks.open(&b, &[], EventTime::MIN);
-        watermarks.observe(&a, EventTime(50_000), EventTime(50_100));
-        watermarks.at_tip(&b, EventTime(50_100));
-        assert_eq!(watermarks.advance(EventTime(50_100)), EventTime::MIN, "b has just been opened");
-        watermarks.at_tip(&b, EventTime(51_100));
-        assert_eq!(watermarks.advance(EventTime(51_100)), EventTime(50_000));
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub(crate) struct State {
     next_look: EventTime,
     snap: Option<Snap>,
     settling: Vec<Unsettled>,
+    /// Whether event time waits for the end of a round: its source settled before its first record. `None`: not known yet.
+    in_rounds: Option<bool>,
 }
 
 /// A question to all workers that is not answered by all yet.
@@ -104,6 +106,7 @@ impl Default for State {
             next_look: EventTime::MIN,
             snap: None,
             settling: Vec::new(),
+            in_rounds: None,
         }
     }
 }
@@ -174,7 +177,12 @@ impl Closer {
                 self.account(leaf, &ShardId::from(""), taken);
             }
             ToCloser::Snapped => self.snapped()?,
-            ToCloser::Settle(token) => self.state.settling.push(token),
+            ToCloser::Settle(token) => {
+                self.state.in_rounds.get_or_insert(true);
+                // Whoever settled before may have been stopped meanwhile.
+                self.state.settling.retain(|earlier| !earlier.is_closed());
+                self.state.settling.push(token);
+            }
             ToCloser::Ended { source } => {
                 if let Some(input) = self.inputs.get_mut(&source) {
                     input.ended += 1;
@@ -203,17 +211,24 @@ impl Closer {
 
     fn progress(&mut self, Progress { source, shard, kind }: Progress) {
         let Some(input) = self.inputs.get_mut(&source) else { return };
-        if let (Time::Arrivals, ProgressKind::Moved { arrival, .. }) = (&self.time, &kind) {
-            self.state.now = self.state.now.max(*arrival);
+        let mut now = self.state.now;
+        if let (Time::Arrivals, ProgressKind::Moved { arrival: at, .. } | ProgressKind::Tip { as_of: at }) =
+            (&self.time, &kind)
+        {
+            // A shard moved when its record arrived, however far others are.
+            now = *at;
+            self.state.now = self.state.now.max(now);
         }
         if let Time::Clock(clock) = &self.time {
             self.state.now = clock.now();
+            now = self.state.now;
         }
-        let now = self.state.now;
+        self.stages.set_now(now);
         let seen = input.offsets.entry(shard.clone()).or_default();
         match kind {
             ProgressKind::Opened { parents } => input.watermarks.open(&shard, &parents, now),
             ProgressKind::Moved { watermark, offset, rows, .. } => {
+                self.state.in_rounds.get_or_insert(false);
                 seen.0 = Some(offset);
                 input.watermarks.observe(&shard, watermark, now);
                 self.state.dirty |= rows > 0;
@@ -222,6 +237,7 @@ impl Closer {
                 seen.1 = 0;
                 input.watermarks.at_tip(&shard, as_of);
             }
+            ProgressKind::Told { watermark } => input.watermarks.observe(&shard, watermark, now),
             ProgressKind::Behind { lag_ms } => seen.1 = lag_ms,
             ProgressKind::Closed => input.watermarks.close(&shard),
         }
@@ -232,6 +248,9 @@ impl Closer {
         // A client may leave while no rows come.
         if self.output.is_abandoned() {
             return Err(Ending::Abandoned);
+        }
+        if self.is_within_round() {
+            return Ok(());
         }
         let now = self.state.now;
         let least = self.inputs.values_mut().map(|input| input.watermarks.advance(now)).min();
@@ -260,6 +279,12 @@ impl Closer {
         }
         self.state.settling.clear();
         Ok(())
+    }
+
+    /// Until each worker has said that a round is complete, some of it may still be on its way.
+    fn is_within_round(&self) -> bool {
+        let is_complete = self.state.settling.len() >= self.workers.len();
+        self.state.in_rounds == Some(true) && !is_complete && !self.ended()
     }
 
     /// Whether every input has ended.

@@ -12,7 +12,8 @@ use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
 use millstream_core::{Clock, Connectors, Emission, EventTime, Offsets};
 use millstream_sql::{
-    Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Session, ShowKind, SqlError, SystemTable, Target, Warning,
+    Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Position, Session, ShowKind, SqlError, SystemTable, Target,
+    Warning,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -132,8 +133,12 @@ pub struct Checked {
     pub statement: String,
     pub kind: &'static str,
     pub name: String,
+    /// Where it starts in its script.
+    pub at: Option<Position>,
     /// EXPLAIN of a continuous query; empty for other statements.
     pub explain: String,
+    /// The continuous query, if it is one.
+    pub query: Option<Box<ContinuousQuery>>,
 }
 
 /// What `check` found.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_sql::{Catalog, Effect, Lookup, QueryAction, SqlError, Statement, apply, explain, parse};
+use millstream_sql::{Catalog, Effect, Lookup, QueryAction, SqlError, Statement, apply, parse};
 
 use crate::compile::Prepared;
-use crate::engine::{CheckReport, Checked, Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
+use crate::engine::{Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
 use crate::live_table::LiveTable;
 use crate::lookup::{Contents, look_up, scanned};
 
@@ -82,31 +82,6 @@ impl Inner {
         outcomes.into_iter().map(|(script, outcome)| outcome.map_err(|error| ScriptError { script, error })).collect()
     }
 
-    pub(crate) fn check(&self, script: &str) -> CheckReport {
-        let mut report = CheckReport::default();
-        let mut catalog = self.lock().catalog.clone();
-        let statements = match parse(script) {
-            Ok(statements) => statements,
-            Err(error) => {
-                report.errors.push(error);
-                return report;
-            }
-        };
-        for statement in statements {
-            match apply(&self.session, self.connectors.as_ref(), &mut catalog, &statement) {
-                Ok(effect) => {
-                    let (kind, name, text) = describe(&effect);
-                    if let Effect::Query(query) = &effect {
-                        report.warnings.extend(query.pipeline.warnings.iter().cloned());
-                    }
-                    report.statements.push(Checked { statement: statement.text, kind, name, explain: text });
-                }
-                Err(error) => report.errors.push(error),
-            }
-        }
-        report
-    }
-
     fn prepare(
         &self,
         state: &Running,
@@ -116,6 +91,7 @@ impl Inner {
         effect: Effect,
     ) -> Result<Step, SqlError> {
         let text = statement.text.clone();
+        refuse(state, &effect)?;
         Ok(match effect {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
@@ -127,26 +103,13 @@ impl Inner {
                 }
                 Step::Start(Box::new(prepared))
             }
-            Effect::Dropped { kind, name } => {
-                if kind == "query" && !state.queries.contains_key(&name) {
-                    return Err(no_query(state, &name));
-                }
-                Step::Drop { statement: text, kind, name }
-            }
+            Effect::Dropped { kind, name } => Step::Drop { statement: text, kind, name },
             Effect::Rows(lookup) => Step::LookUp { statement: text, lookup },
             Effect::Explained(explained) => Step::Done(Outcome::Explained { statement: text, text: explained }),
             Effect::Described { name, columns } => Step::Done(Outcome::Described { statement: text, name, columns }),
             Effect::Show(what) => Step::Done(crate::system::show(text, what, state, catalog)?),
-            Effect::Set { key, value } => {
-                return Err(SqlError::new(format!("the setting `{key}` is unknown (value `{value}`)"))
-                    .hint("options of tables and materialized views are given in their WITH (…)"));
-            }
-            Effect::Alter { query, action } => {
-                if !state.queries.contains_key(&query) {
-                    return Err(no_query(state, &query));
-                }
-                Step::Alter { statement: text, name: query, action }
-            }
+            Effect::Set { key, value } => Step::Done(Outcome::Set { statement: text, key, value }),
+            Effect::Alter { query, action } => Step::Alter { statement: text, name: query, action },
         })
     }
 
@@ -169,6 +132,20 @@ impl Inner {
     }
 }
 
+/// What is wrong with an effect although the catalog has all it names.
+pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
+    match effect {
+        Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, .. }
+            if !state.queries.contains_key(name) =>
+        {
+            Err(no_query(state, name))
+        }
+        Effect::Set { key, value } => Err(SqlError::new(format!("the setting `{key}` is unknown (value `{value}`)"))
+            .hint("options of tables and materialized views are given in their WITH (…)")),
+        _ => Ok(()),
+    }
+}
+
 fn no_query(state: &Running, name: &str) -> SqlError {
     let names: Vec<&str> = state.queries.keys().map(String::as_str).collect();
     SqlError::new(format!("there is no query `{name}`")).hint(format!("there are: {}", names.join(", ")))
@@ -180,18 +157,5 @@ fn defines(effect: &Effect) -> Option<String> {
         Effect::Created { name, .. } => Some(name.clone()),
         Effect::Query(query) if !query.name.is_empty() => Some(query.name.clone()),
         _ => None,
-    }
-}
-
-fn describe(effect: &Effect) -> (&'static str, String, String) {
-    match effect {
-        Effect::Created { kind, name } | Effect::Existed { kind, name } => (kind, name.clone(), String::new()),
-        Effect::Query(query) => ("query", query.name.clone(), explain(&query.pipeline)),
-        Effect::Dropped { name, .. } => ("dropped", name.clone(), String::new()),
-        Effect::Rows(_) | Effect::Show(_) => ("rows", String::new(), String::new()),
-        Effect::Explained(text) => ("explain", String::new(), text.clone()),
-        Effect::Described { name, .. } => ("rows", name.clone(), String::new()),
-        Effect::Set { key, .. } => ("set", key.clone(), String::new()),
-        Effect::Alter { query, .. } => ("query", query.clone(), String::new()),
     }
 }

@@ -50,6 +50,7 @@ fn shard_of(event: &SourceEvent) -> &ShardId {
     match event {
         SourceEvent::ShardOpened { shard, .. }
         | SourceEvent::Tip { shard, .. }
+        | SourceEvent::Watermark { shard, .. }
         | SourceEvent::Behind { shard, .. }
         | SourceEvent::ShardClosed { shard } => shard,
         SourceEvent::Chunk(chunk) => &chunk.shard,

@@ -12,6 +12,7 @@
 
 mod attached;
 mod batch;
+mod check;
 mod close;
 mod closer;
 mod compile;

@@ -103,6 +103,10 @@ pub(crate) enum ProgressKind {
     Tip {
         as_of: EventTime,
     },
+    /// The source said so itself.
+    Told {
+        watermark: EventTime,
+    },
     Behind {
         lag_ms: u64,
     },

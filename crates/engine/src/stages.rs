@@ -74,6 +74,11 @@ impl Stages {
         self.stages[id.stage].operator.take_groups(id.leaf, slice, groups)
     }
 
+    /// What is taken from now on happens at this time.
+    pub(crate) fn set_now(&mut self, now: EventTime) {
+        self.stages.iter_mut().for_each(|stage| stage.operator.set_now(now));
+    }
+
     /// Whether workers keep state that is to be asked for.
     pub(crate) fn has_panes(&self) -> bool {
         self.stages.iter().any(|stage| stage.has_panes)

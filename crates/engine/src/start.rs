@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use millstream_core::{Boundedness, Duration, IdlePolicy, Offsets, Watermarks};
+use millstream_core::{Boundedness, Duration, IdlePolicy, Offsets, Source, Watermarks};
 use millstream_sql::{Pipeline, SqlError, Table, Target};
 use tokio::sync::{mpsc, watch};
 
 use crate::attached::{Attachment, Part};
 use crate::closer::{Closer, Ending, Input, State, Time};
 use crate::compile::Prepared;
-use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, QueryState, Running, Source};
+use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, QueryState, Running};
 use crate::lane::{LaneOutput, read};
 use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
@@ -145,9 +145,15 @@ impl Inner {
             };
             self.tell_workers(|| ToWorker::Attach(Box::new(attachment.clone())));
         }
-        for (source, lane) in lanes {
-            let resume = resume_point(state, &source, started);
-            self.start_reader(state, lane, &source, &tables[&source], resume)?;
+        // All are made before the first one runs: readers of one replay go through it together.
+        let sources = lanes.into_iter().map(|(name, lane)| {
+            let source =
+                self.connectors.source(&tables[&name].decl).map_err(|error| SqlError::new(error.to_string()))?;
+            Ok((name, lane, source))
+        });
+        for (name, lane, source) in sources.collect::<Result<Vec<_>, SqlError>>()? {
+            let resume = resume_point(state, &name, started);
+            self.start_reader(state, lane, &name, source, resume);
         }
         Ok(())
     }
@@ -163,7 +169,7 @@ impl Inner {
         let name = &table.decl.name;
         if !state.sources.contains_key(name) {
             let spec = Arc::new(SourceSpec::compile(Arc::clone(table))?);
-            let source = Source { spec, stats: Arc::default(), pinning: Arc::default() };
+            let source = crate::engine::Source { spec, stats: Arc::default(), pinning: Arc::default() };
             state.sources.insert(name.clone(), Arc::new(source));
         }
         let source = &state.sources[name];
@@ -204,10 +210,10 @@ impl Inner {
         state: &Running,
         lane: LaneId,
         name: &str,
-        table: &Table,
+        source: Box<dyn Source>,
         resume: Offsets,
-    ) -> Result<(), SqlError> {
-        let (Some(open), Some(shared)) = (state.lanes.get(&lane), state.sources.get(name)) else { return Ok(()) };
+    ) {
+        let (Some(open), Some(shared)) = (state.lanes.get(&lane), state.sources.get(name)) else { return };
         let output = LaneOutput {
             lane,
             workers: self.workers.clone(),
@@ -218,7 +224,6 @@ impl Inner {
             merge: open.merge.clone(),
             stopped: open.stop.subscribe(),
         };
-        let source = self.connectors.source(&table.decl).map_err(|error| SqlError::new(error.to_string()))?;
         let (engine, name) = (Arc::downgrade(self), name.to_owned());
         threads::task(&self.runtime, async move {
             if let Err(error) = read(source, resume, output).await
@@ -227,7 +232,6 @@ impl Inner {
                 engine.source_failed(lane, &name, &error.to_string());
             }
         });
-        Ok(())
     }
 
     pub(crate) fn ended(self: &Arc<Self>, name: &str, id: QueryId, ending: &Ending, has_sink: bool) {

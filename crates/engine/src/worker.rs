@@ -246,6 +246,13 @@ impl Worker {
                 self.try_hand_over(lane_id, &shard);
                 tell(self, &shard, ProgressKind::Tip { as_of });
             }
+            SourceEvent::Watermark { shard, time } => {
+                if let Some(lane) = self.lanes.get_mut(&lane_id) {
+                    let watermark = lane.watermarks.entry(shard.clone()).or_insert(EventTime::MIN);
+                    *watermark = (*watermark).max(time);
+                }
+                tell(self, &shard, ProgressKind::Told { watermark: time });
+            }
             SourceEvent::Behind { shard, lag_ms } => tell(self, &shard, ProgressKind::Behind { lag_ms }),
             SourceEvent::ShardClosed { shard } => {
                 tell(self, &shard, ProgressKind::Closed);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -25,6 +26,8 @@ enum Command {
     Run(RunFlags),
     /// Parses and plans scripts only: pipelines, warnings, errors.
     Check(CheckFlags),
+    /// Runs SQL tests: every folder with query.sql, input.ndjson and expected.ndjson. Exits with 1 if one fails.
+    Test(TestFlags),
 }
 
 /// Flags of `serve`; what is not given comes from the environment, then from the configuration file.
@@ -86,8 +89,21 @@ pub(crate) struct CheckFlags {
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// How findings are printed.
-    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
-    pub(crate) format: CheckFormat,
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TestFlags {
+    /// The folder that is searched for tests.
+    #[arg(value_name = "DIR", default_value = "queries")]
+    pub(crate) folder: PathBuf,
+    /// Makes what the queries give the expected rows, and says which files have changed.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// How the outcome is printed.
+    #[arg(long, value_enum, default_value_t = TextOrJson::Text)]
+    pub(crate) format: TextOrJson,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -99,17 +115,37 @@ pub(crate) enum ResultFormat {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CheckFormat {
+pub(crate) enum TextOrJson {
     Text,
     Json,
 }
 
-/// Runs a command to its end.
-pub fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {
+/// What was asked for makes no sense: the process ends with 2, as for unknown flags.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUsage(pub(crate) String);
+
+/// Runs a command to its end; answers the status to exit with.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match run_command(cli.command) {
+        // Whoever reads has seen enough, as in `millstream run … | head`.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        ran => ran,
+    }
+}
+
+fn run_command(command: Command) -> anyhow::Result<ExitCode> {
+    let ran = match command {
+        Command::Test(flags) => return commands::test::run(&flags),
         Command::Serve(flags) => commands::serve::run(&flags),
         Command::Demo(flags) => commands::demo::run(&flags),
         Command::Run(flags) => commands::run::run(&flags),
         Command::Check(flags) => commands::check::run(&flags),
-    }
+    };
+    ran.map(|()| ExitCode::SUCCESS)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

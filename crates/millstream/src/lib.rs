@@ -7,6 +7,7 @@
 //! cli ──► commands ──► config, scripts ──► service { engine, store } ──► http
 //! ```
 
+mod bounded_run;
 pub mod cli;
 mod clock;
 mod commands;
@@ -25,5 +26,6 @@ mod scripts;
 mod secrets;
 mod select;
 mod service;
+mod sql_tests;
 mod tasks;
 mod usage;

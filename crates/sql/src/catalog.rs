@@ -169,7 +169,7 @@ impl Catalog {
     pub fn require(&self, name: &str) -> Result<&Relation, SqlError> {
         self.get(name).ok_or_else(|| {
             let names: Vec<&str> = self.relations.keys().map(String::as_str).collect();
-            let error = SqlError::new(format!("table `{name}` does not exist"));
+            let error = SqlError::new(no_table(name));
             if names.is_empty() { error } else { error.hint(format!("there are: {}", names.join(", "))) }
         })
     }
@@ -230,6 +230,18 @@ impl Catalog {
     /// A continuous query has ended: what it read may be dropped.
     pub(crate) fn forget_query(&mut self, query: &str) {
         self.readers.remove(query);
+    }
+}
+
+fn no_table(name: &str) -> String {
+    format!("table `{name}` does not exist")
+}
+
+impl SqlError {
+    /// Whether it says that there is no such relation.
+    #[must_use]
+    pub fn is_no_table(&self, name: &str) -> bool {
+        self.message == no_table(name)
     }
 }
 

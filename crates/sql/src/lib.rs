@@ -23,7 +23,7 @@ pub use catalog::{
 pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
-pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
+pub use parse::{QueryAction, ShowKind, Statement, Unreadable, parse, parse_each, type_name};
 pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
     Warning, WindowBound,

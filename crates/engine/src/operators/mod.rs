@@ -34,6 +34,9 @@ pub(crate) trait Operator: Send {
         Err(DataFusionError::Internal("this operator takes no groups".to_owned()))
     }
 
+    /// What is taken from now on happens at this time.
+    fn set_now(&mut self, _now: EventTime) {}
+
     /// Gives what is due now that event time has come to `watermark` and the clock to `now`.
     fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>>;
 

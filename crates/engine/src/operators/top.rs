@@ -126,6 +126,10 @@ impl Operator for TopOperator {
         Ok(Taken::all(rows.num_rows()))
     }
 
+    fn set_now(&mut self, now: EventTime) {
+        self.now = self.now.max(now);
+    }
+
     fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>> {
         self.watermark = self.watermark.max(watermark);
         self.now = self.now.max(now);
@@ -133,7 +137,6 @@ impl Operator for TopOperator {
         let (mut keys, mut numbers, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for key in &changed {
             let Some(partition) = self.partitions.get_mut(key) else { continue };
-            partition.changed_at = self.now;
             partition.given = partition.first.len();
         }
         for key in &changed {

@@ -134,6 +134,10 @@ impl Operator for UpdatingTable {
         Ok(Taken::default())
     }
 
+    fn set_now(&mut self, now: EventTime) {
+        self.now = self.now.max(now);
+    }
+
     fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>> {
         self.watermark = self.watermark.max(watermark);
         self.now = self.now.max(now);

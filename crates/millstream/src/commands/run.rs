@@ -1,41 +1,17 @@
 //! `millstream run`: a script over bounded input, to its end.
-//!
-//! SELECTs over tables wait until everything else has ended, so that they see the results.
 
-use std::io::{Stdout, stdout};
+use std::io::stdout;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
-use arrow::array::RecordBatch;
 use millstream_connectors::{Replay, ReplayPlan};
-use millstream_core::Clock;
-use millstream_engine::{Captured, ClientRows, Engine, Outcome, Settings, run_batch};
-use millstream_sql::{Position, parse};
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use super::serve::block_on;
+use crate::bounded_run::{BoundedRun, Counts};
 use crate::cli::RunFlags;
-use crate::clock::{Stopwatch, SystemClock};
-use crate::offline::Offline;
+use crate::clock::Stopwatch;
 use crate::printer::Printer;
-use crate::scripts::{self, Scripts};
-use crate::select::{ordered_by, page};
-use crate::service::QUEUE_BYTES;
-use crate::{config, logging, tasks, usage};
-
-/// Results that may wait to be printed before queries wait too.
-const PRINT_QUEUE: usize = 256;
-/// Names of the rows of SELECTs: `select`, `select_2`, …; their columns differ.
-#[derive(Default)]
-struct Selects(usize);
-
-impl Selects {
-    fn name(&mut self) -> String {
-        self.0 += 1;
-        if self.0 == 1 { "select".to_owned() } else { format!("select_{}", self.0) }
-    }
-}
+use crate::{config, logging, scripts, usage};
 
 /// What `--stats` prints.
 #[derive(Serialize)]
@@ -50,23 +26,10 @@ struct Stats {
     rss_max_bytes: u64,
 }
 
-/// Records read, and what became of those that are in no result.
-#[derive(Default)]
-struct Counts {
-    records: u64,
-    bytes: u64,
-    late: u64,
-    rejected: u64,
-}
-
 /// Runs the script and prints its results.
 pub(crate) fn run(flags: &RunFlags) -> anyhow::Result<()> {
     logging::start_quiet();
-    match block_on(run_script(flags)) {
-        // Whoever reads has seen enough, as in `millstream run … | head`.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        done => done,
-    }
+    block_on(run_script(flags))
 }
 
 async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
@@ -77,25 +40,12 @@ async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
         Some(file) => Some(Arc::new(Replay::open(file, ReplayPlan::default())?)),
         None => None,
     };
-    let clock: Arc<dyn Clock> = match &replay {
-        Some(replay) => replay.clock(),
-        None => Arc::new(SystemClock),
-    };
-    let (results, captured) = mpsc::channel(PRINT_QUEUE);
-    let connectors = Arc::new(Offline::new(Arc::clone(&clock), replay.clone(), results.clone())?);
+    let run = BoundedRun { name: &name, script: &script, replay };
     let mut printer = Printer::new(stdout(), flags.format);
     let counts = if flags.batch {
-        batch(&connectors, clock, &name, script, &mut printer).await?
+        run.batch(&mut printer).await?
     } else {
-        let settings = Settings {
-            workers: config::workers(flags.workers)?,
-            queue_bytes: QUEUE_BYTES,
-            replay_time: replay.is_some(),
-        };
-        let runtime = tokio::runtime::Handle::current();
-        let engine = Engine::start(connectors, clock, settings, Some(results.clone()), runtime)
-            .map_err(|error| anyhow!("{}", scripts::located(&name, &error)))?;
-        stream(&engine, &name, &script, results, captured, &mut printer).await?
+        run.stream(config::workers(flags.workers)?, &mut printer).await?
     };
     let rows_out = printer.rows();
     printer.finish()?;
@@ -119,163 +69,4 @@ async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
         eprintln!("{}", serde_json::to_string(&stats)?);
     }
     Ok(())
-}
-
-async fn batch(
-    connectors: &Arc<Offline>,
-    clock: Arc<dyn Clock>,
-    name: &str,
-    script: String,
-    printer: &mut Printer<Stdout>,
-) -> anyhow::Result<Counts> {
-    let (connectors, runtime) = (Arc::clone(connectors), tokio::runtime::Handle::current());
-    let ran = tokio::task::spawn_blocking(move || run_batch(connectors.as_ref(), clock, &script, &runtime)).await;
-    let ran = ran.context("the batch run broke off")?.map_err(|error| anyhow!("{}", scripts::located(name, &error)))?;
-    // A blackhole swallows here as it does on a stream; every other result is printed.
-    for result in ran.results.iter().filter(|result| result.connector.as_deref() != Some("blackhole")) {
-        for rows in &result.rows {
-            printer.print(&result.table, rows)?;
-        }
-    }
-    Ok(Counts { records: ran.records, bytes: ran.bytes, late: 0, rejected: ran.rejected })
-}
-
-async fn stream(
-    engine: &Engine,
-    name: &str,
-    script: &str,
-    results: mpsc::Sender<Captured>,
-    mut captured: mpsc::Receiver<Captured>,
-    printer: &mut Printer<Stdout>,
-) -> anyhow::Result<Counts> {
-    let (first, last) = split(engine, name, script)?;
-    let (mut following, mut selects) = (Vec::new(), Selects::default());
-    for outcome in execute(engine, first).await? {
-        match outcome {
-            Outcome::Stream { rows, .. } => following.push(tasks::start(follow(selects.name(), rows, results.clone()))),
-            Outcome::Explained { text, .. } => eprint!("{text}"),
-            Outcome::Rows { rows, .. } => print_all(printer, &selects.name(), &rows)?,
-            _ => {}
-        }
-    }
-    let ended = async {
-        let failures = engine.finished().await;
-        for task in following {
-            task.await.context("a SELECT broke off")?;
-        }
-        anyhow::Ok(failures)
-    };
-    tokio::pin!(ended);
-    let failures = loop {
-        tokio::select! {
-            biased;
-            Some(Captured { table, rows }) = captured.recv() => printer.print(&table, &rows)?,
-            failures = &mut ended => break failures?,
-        }
-    };
-    while let Ok(Captured { table, rows }) = captured.try_recv() {
-        printer.print(&table, &rows)?;
-    }
-    if let Some((query, reason)) = failures.first() {
-        bail!("{name}: query `{query}` failed: {reason}");
-    }
-    for query in engine.queries().iter().filter(|query| query.pipeline.is_updating()) {
-        if let Some(table) = engine.table(&query.name) {
-            let snapshot = table.snapshot().map_err(|error| anyhow!("{}", error.strip_backtrace()))?;
-            let rows = ordered_by(table.schema(), snapshot.rows, table.key())?;
-            print_all(printer, table.name(), &rows)?;
-        }
-    }
-    for outcome in execute(engine, last).await? {
-        if let Outcome::Rows { rows, .. } = outcome {
-            print_all(printer, &selects.name(), &rows)?;
-        }
-    }
-    let counts = counts(engine);
-    engine.shutdown().await;
-    Ok(counts)
-}
-
-/// The script's statements, those that read results apart. Each keeps its place, for errors.
-fn split(engine: &Engine, name: &str, script: &str) -> anyhow::Result<(Scripts, Scripts)> {
-    let report = engine.check(script);
-    if !report.errors.is_empty() {
-        let errors: Vec<String> = report.errors.iter().map(|error| scripts::located(name, error)).collect();
-        bail!("{}", errors.join("\n"));
-    }
-    let statements = parse(script).map_err(|error| anyhow!("{}", scripts::located(name, &error)))?;
-    let (mut first, mut last) = (Scripts::default(), Scripts::default());
-    for (statement, checked) in statements.iter().zip(&report.statements) {
-        let into = if checked.kind == "rows" { &mut last } else { &mut first };
-        into.add(name, in_place(&statement.text, statement.at), false);
-    }
-    Ok((first, last))
-}
-
-/// The text where it stands in its script.
-fn in_place(text: &str, at: Option<Position>) -> String {
-    let Some(at) = at else { return text.to_owned() };
-    let before = |count: u64| usize::try_from(count).unwrap_or(0).saturating_sub(1);
-    format!("{}{}{text}", "\n".repeat(before(at.line)), " ".repeat(before(at.column)))
-}
-
-async fn execute(engine: &Engine, scripts: Scripts) -> anyhow::Result<Vec<Outcome>> {
-    let engine = engine.clone();
-    let executed =
-        tokio::task::spawn_blocking(move || engine.execute(scripts.scripts()).map_err(|error| scripts.explain(&error)));
-    executed.await.context("a statement broke off")?
-}
-
-/// Rows of a SELECT over a stream, until the input or LIMIT ends it.
-async fn follow(table: String, mut selected: ClientRows, results: mpsc::Sender<Captured>) {
-    let mut left = selected.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    while left > 0
-        && let Some(rows) = selected.next().await
-    {
-        let rows = rows.slice(0, rows.num_rows().min(left));
-        left -= rows.num_rows();
-        if results.send(Captured { table: table.clone(), rows }).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn print_all(printer: &mut Printer<Stdout>, table: &str, batches: &[RecordBatch]) -> anyhow::Result<()> {
-    page(batches, 0, usize::MAX).iter().try_for_each(|rows| printer.print(table, rows))
-}
-
-/// Records are counted once, whatever reads them; rows that a query could not use are its own.
-fn counts(engine: &Engine) -> Counts {
-    let sources = engine.sources();
-    let mut counts = Counts::default();
-    for (_, source) in &sources {
-        counts.records += source.records.get();
-        counts.bytes += source.bytes.get();
-        counts.rejected += source.rejected.get();
-    }
-    for query in engine.queries() {
-        let read = sources.iter().filter(|(name, _)| query.sources.contains(name));
-        let undecodable: u64 = read.map(|(_, source)| source.rejected.get()).sum();
-        counts.rejected += query.stats.rejected.get().saturating_sub(undecodable);
-        counts.late += query.stats.late.get();
-    }
-    counts
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_statement_keeps_its_place() {
-        let script = "CREATE VIEW v AS SELECT 1 AS one;\n\n  SELEC 1;";
-        assert_eq!(in_place("SELECT 1", Some(Position { line: 3, column: 3 })), "\n\n  SELECT 1");
-        let error = parse(script).unwrap_err();
-        assert_eq!(error.at, Some(Position { line: 3, column: 3 }));
-    }
 }

@@ -24,8 +24,21 @@ pub use types::type_name;
 /// A script longer than this is refused; KDA allowed 100 KB of SQL.
 const MAX_SCRIPT_BYTES: usize = 1 << 20;
 
+/// A statement that could not be read.
+#[derive(Clone, Debug)]
+pub struct Unreadable {
+    pub error: SqlError,
+    /// What it would have created, if that much could be read.
+    pub creates: Option<String>,
+}
+
 /// Reads a script: statements separated by semicolons, the last one's optional.
 pub fn parse(script: &str) -> Result<Vec<Statement>, SqlError> {
+    parse_each(script)?.into_iter().map(|statement| statement.map_err(|unreadable| unreadable.error)).collect()
+}
+
+/// Reads a script, statement by statement: one that cannot be read does not keep the others from it.
+pub fn parse_each(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, SqlError> {
     if script.len() > MAX_SCRIPT_BYTES {
         return Err(SqlError::new(format!("the script has {} bytes, the limit is {MAX_SCRIPT_BYTES}", script.len())));
     }
@@ -34,7 +47,25 @@ pub fn parse(script: &str) -> Result<Vec<Statement>, SqlError> {
         .tokenize_with_location()
         .map_err(|error| SqlError::new(error.message).at(Position::of_location(error.location)))?;
     let lines = Lines::of(script);
-    split(tokens).into_iter().map(|tokens| parse_one(&dialect, tokens, &lines)).collect()
+    let statements = split(tokens).into_iter().map(|tokens| {
+        let creates = created_name(&dialect, &tokens);
+        parse_one(&dialect, tokens, &lines).map_err(|error| Unreadable { error, creates })
+    });
+    Ok(statements.collect())
+}
+
+/// The name after `CREATE TABLE`, `CREATE VIEW` or `CREATE MATERIALIZED VIEW`.
+fn created_name(dialect: &NativeDialect, tokens: &[TokenWithSpan]) -> Option<String> {
+    let mut parser = Parser::new(dialect).with_tokens_with_locations(tokens.to_vec());
+    if !parser.parse_keyword(Keyword::CREATE) {
+        return None;
+    }
+    let _ = parser.parse_keywords(&[Keyword::OR, Keyword::REPLACE]);
+    let _ = parser.parse_keyword(Keyword::TEMPORARY);
+    let _ = parser.parse_keyword(Keyword::MATERIALIZED);
+    parser.parse_one_of_keywords(&[Keyword::TABLE, Keyword::VIEW])?;
+    parse_if_not_exists(&mut parser);
+    parse_name(&mut parser).ok().map(|name| name.text)
 }
 
 /// An identifier as the catalog knows it: unquoted ones fold to lower case.

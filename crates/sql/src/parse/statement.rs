@@ -15,6 +15,19 @@ pub struct Statement {
     pub at: Option<Position>,
 }
 
+impl Statement {
+    /// The table or view that it creates.
+    #[must_use]
+    pub fn creates(&self) -> Option<&str> {
+        match &self.kind {
+            StatementKind::CreateTable(CreateTable { name, .. })
+            | StatementKind::CreateView { name, .. }
+            | StatementKind::CreateMaterializedView { name, .. } => Some(&name.text),
+            _ => None,
+        }
+    }
+}
+
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name {

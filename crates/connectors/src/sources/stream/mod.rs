@@ -23,6 +23,7 @@ use crate::sinks;
 use crate::sources::chunks::ChunkBuilder;
 use crate::sources::lineage::{Lineage, Listed, Ready, Start};
 use crate::sources::position::InitPosition;
+use crate::sources::replay::ReplaySource;
 
 pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink, reference: no_reference };
 
@@ -102,7 +103,7 @@ fn sink(request: &Request<'_>, _: &str) -> Result<Box<dyn Sink>, OptionError> {
 /// A reader of an embedded stream, or of the replay that stands in for it.
 pub(crate) fn source_of(request: &Request<'_>, stream: EmbeddedStream) -> Result<Box<dyn Source>, OptionError> {
     if let Some(replay) = &request.context.replay {
-        return Ok(Box::new(replay.source(&stream.name)));
+        return Ok(Box::new(ReplaySource::new(replay, &stream.name)));
     }
     Ok(Box::new(StreamSource { store: store_of(request)?, stream, clock: Arc::clone(&request.context.clock) }))
 }
