@@ -28,13 +28,14 @@ START = ms("2026-01-01T00:00:00")
 class Clock:
     """Event times that go on, with silences, and come out of order by less than the delay."""
 
-    def __init__(self, random, start=START, step_ms=600, silence_ms=200_000, grid_ms=10_000, ordered=False, midnights_ms=None):
+    def __init__(self, random, start=START, step_ms=600, silence_ms=200_000, grid_ms=10_000, ordered=False,
+                 midnights_ms=None, talkative_until=0):
         self.random, self.now, self.latest = random, start, start
-        self.step_ms, self.silence_ms, self.ordered = step_ms, silence_ms, ordered
+        self.step_ms, self.silence_ms, self.talkative_until, self.ordered = step_ms, silence_ms, talkative_until, ordered
         self.grid_ms, self.midnights_ms = grid_ms, midnights_ms
 
     def next(self):
-        silent = self.random.random() < 0.015
+        silent = self.random.random() < 0.015 and self.now > self.talkative_until
         self.now += self.random.randrange(self.silence_ms) if silent else self.random.randrange(1, self.step_ms)
         time = self.now if self.ordered else self.now - self.random.randrange(DELAY_MS)
         if not self.ordered and self.random.random() < (0.7 if self.midnights_ms else 0.2):
@@ -151,6 +152,7 @@ def is_late(lines, record):
 
 HOUR_MS = 3_600_000
 DAYS = dict(step_ms=2 * HOUR_MS, silence_ms=5 * DAY_MS, zoned=True)
+# Clocks change on 8 March and on 1 November.
 NEW_YORK = dict(DAYS, midnights_ms=[4 * HOUR_MS, 5 * HOUR_MS])
 # Cases that need more than `clicks` as it is.
 CASES = {
@@ -159,8 +161,8 @@ CASES = {
     "late_hop": dict(late_ms=20_000),
     "first_last": dict(ordered=True),
     "zone_seoul": dict(DAYS, start=ms("2026-01-01T13:00:00"), midnights_ms=[15 * HOUR_MS]),
-    "zone_new_york_spring": dict(NEW_YORK, start=ms("2026-03-03T00:00:00")),
-    "zone_new_york_autumn": dict(NEW_YORK, start=ms("2026-10-27T00:00:00")),
+    "zone_new_york_spring": dict(NEW_YORK, start=ms("2026-03-05T09:00:00"), talkative_until=ms("2026-03-11T00:00:00")),
+    "zone_new_york_autumn": dict(NEW_YORK, start=ms("2026-10-29T09:00:00"), talkative_until=ms("2026-11-04T00:00:00")),
     "over_": dict(records=250),
 }
 
