@@ -64,18 +64,21 @@ def line(stream, now, key, data):
     return {"stream": stream, "arrival": iso(arrival) + "Z", "key": key or "none", "data": data}
 
 
-def clicks(random, records=300, keys=6, zoned=False, late_ms=0, **clock):
+def clicks(random, records=300, keys=6, zoned=False, late_ms=0, ties=True, **clock):
     """One stream. Some records come twice; `late_ms` adds some that are so much too late, or more."""
     time = Clock(random, **clock)
-    lines = []
+    lines, seen = [], set()
     for number in range(records):
         k, ts = key(random, keys), time.next()
         if late_ms and random.random() < 0.1 and number > 20:
             ts = time.latest - late_ms - random.randrange(late_ms)
+        if not ties and (k, ts) in seen:
+            continue
+        seen.add((k, ts))
         value = None if random.random() < 0.08 else random.randrange(-200, 400) / 4
         data = {"id": number, "k": k, "v": value, "n": random.randrange(-9, 10), "ts": iso(ts) + "Z" * zoned}
         lines.append(line("clicks", time.now, k, data))
-        if not time.ordered and not late_ms and random.random() < 0.05 and ts > time.latest - DELAY_MS:
+        if ties and not time.ordered and not late_ms and random.random() < 0.05 and ts > time.latest - DELAY_MS:
             lines.append(lines[-1])
     return lines
 
@@ -163,6 +166,8 @@ CASES = {
     "zone_seoul": dict(DAYS, start=ms("2026-01-01T13:00:00"), midnights_ms=[15 * HOUR_MS]),
     "zone_new_york_spring": dict(NEW_YORK, start=ms("2026-03-05T09:00:00"), talkative_until=ms("2026-03-11T00:00:00")),
     "zone_new_york_autumn": dict(NEW_YORK, start=ms("2026-10-29T09:00:00"), talkative_until=ms("2026-11-04T00:00:00")),
+    "zone_kolkata": dict(zoned=True, step_ms=600_000, silence_ms=20 * HOUR_MS, grid_ms=1_800_000),
+    "over_lag": dict(records=250, ties=False),
     "over_": dict(records=250),
 }
 
