@@ -29,7 +29,7 @@ class Clock:
     """Event times that go on, with silences, and come out of order by less than the delay."""
 
     def __init__(self, random, start=START, step_ms=600, silence_ms=200_000, grid_ms=10_000, ordered=False,
-                 midnights_ms=None, talkative_until=0):
+                 midnights_ms=None, talkative_until=-DAY_MS):
         self.random, self.now, self.latest = random, start, start
         self.step_ms, self.silence_ms, self.talkative_until, self.ordered = step_ms, silence_ms, talkative_until, ordered
         self.grid_ms, self.midnights_ms = grid_ms, midnights_ms
@@ -115,7 +115,8 @@ def pairs(random, records=300):
         send_due(time.now)
         lines.append(line("orders", time.now, k, {"id": len(lines), "k": k, "n": random.randrange(-9, 10), "ts": iso(ts)}))
         for _ in range(random.choice([0, 1, 1, 1, 2])):
-            paid = ts + random.choice([-5001, -5000, 0, 10_000, 10_001, random.randrange(-8000, 14_000), random.randrange(-5000, 10_000)])
+            from_order = [-5001, -5000, 0, 10_000, 10_001, random.randrange(-8000, 14_000), random.randrange(-5000, 10_000)]
+            paid = ts + random.choice(from_order)
             # Never sent before an order that is sent already has, never more than the delay after its time.
             due.append((max(paid, time.now), k, paid))
     send_due(time.now + DAY_MS)
