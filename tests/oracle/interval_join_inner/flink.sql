@@ -4,7 +4,7 @@ WITH ('connector' = 'filesystem', 'path' = '{orders}', 'format' = 'json', 'json.
 CREATE TABLE payments (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
 WITH ('connector' = 'filesystem', 'path' = '{payments}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
 SELECT o.id AS order_id, p.id AS payment_id, o.k AS order_k, p.k AS payment_k,
-  CAST(o.ts AS TIMESTAMP(3)) AS ordered_at, CAST(p.ts AS TIMESTAMP(3)) AS paid_at
+  o.ts AS ordered_at, p.ts AS paid_at
 FROM orders o
 INNER JOIN payments p
 ON o.k = p.k AND p.ts BETWEEN o.ts - INTERVAL '5' SECOND AND o.ts + INTERVAL '10' SECOND;
