@@ -1,0 +1,8 @@
+-- DISTINCT over overlapping windows, and groups chosen.
+CREATE TABLE clicks (id BIGINT, k STRING, v DOUBLE, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'clicks', 'format' = 'json');
+CREATE MATERIALIZED VIEW r AS
+SELECT window_start, window_end, k, count(*) AS c, count(DISTINCT n) AS numbers, sum(v) FILTER (WHERE n > 0) AS positive
+FROM TABLE(HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '15' SECOND, INTERVAL '30' SECOND))
+GROUP BY window_start, window_end, k
+HAVING count(*) > 3;

@@ -1,0 +1,7 @@
+-- Overlapping windows that begin three seconds after a boundary.
+CREATE TABLE clicks (id BIGINT, k STRING, v DOUBLE, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'clicks', 'format' = 'json');
+CREATE MATERIALIZED VIEW r AS
+SELECT window_start, window_end, count(*) AS c, sum(n) AS n, sum(v) AS v, min(v) AS low, max(v) AS high
+FROM TABLE(HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '10' SECOND, INTERVAL '1' MINUTE, INTERVAL '3' SECOND))
+GROUP BY window_start, window_end;

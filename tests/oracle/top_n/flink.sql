@@ -1,0 +1,13 @@
+-- The three busiest keys of each window.
+CREATE TABLE clicks (id BIGINT, k STRING, v DOUBLE, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'filesystem', 'path' = '{clicks}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+SELECT window_start, window_end, k, c, n, place
+FROM (
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY c DESC, n DESC, first_id) AS place
+  FROM (
+    SELECT window_start, window_end, k, count(*) AS c, sum(n) AS n, min(id) AS first_id
+    FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '30' SECOND))
+    GROUP BY window_start, window_end, k
+  )
+)
+WHERE place <= 3;

@@ -1,0 +1,6 @@
+-- Windows that begin seven seconds before the minute.
+CREATE TABLE clicks (id BIGINT, k STRING, v DOUBLE, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'filesystem', 'path' = '{clicks}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+SELECT window_start, window_end, k, count(*) AS c, sum(n) AS n, sum(v) AS v, min(v) AS low, max(v) AS high
+FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '-7' SECOND))
+GROUP BY window_start, window_end, k;

@@ -1,0 +1,12 @@
+-- Orders without a payment of their key in their window.
+CREATE TABLE orders (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'orders', 'format' = 'json');
+CREATE TABLE payments (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'payments', 'format' = 'json');
+CREATE MATERIALIZED VIEW r AS
+SELECT o.window_start AS window_start, o.window_end AS window_end, o.id AS id, o.k AS k, o.n AS n
+FROM (SELECT * FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '5' SECOND))) o
+WHERE NOT EXISTS (
+  SELECT 1 FROM (SELECT * FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '5' SECOND))) p
+  WHERE o.k = p.k AND o.window_start = p.window_start AND o.window_end = p.window_end
+);

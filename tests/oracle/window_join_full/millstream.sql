@@ -1,0 +1,11 @@
+-- Full join of the rows of equal windows. NULL keys have no match.
+CREATE TABLE orders (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'orders', 'format' = 'json');
+CREATE TABLE payments (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'stream', 'stream' = 'payments', 'format' = 'json');
+CREATE MATERIALIZED VIEW r AS
+SELECT COALESCE(o.window_start, p.window_start) AS window_start, COALESCE(o.window_end, p.window_end) AS window_end,
+  o.id AS order_id, p.id AS payment_id, o.k AS order_k, p.k AS payment_k, o.n AS ordered, p.n AS paid
+FROM (SELECT * FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '5' SECOND))) o
+FULL JOIN (SELECT * FROM TABLE(TUMBLE(TABLE payments, DESCRIPTOR(ts), INTERVAL '5' SECOND))) p
+ON o.k = p.k AND o.window_start = p.window_start AND o.window_end = p.window_end;

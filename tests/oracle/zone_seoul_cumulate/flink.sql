@@ -1,0 +1,7 @@
+-- The day of Seoul so far, every three hours.
+SET 'table.local-time-zone' = 'Asia/Seoul';
+CREATE TABLE clicks (id BIGINT, k STRING, v DOUBLE, n BIGINT, ts TIMESTAMP_LTZ(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'filesystem', 'path' = '{clicks}', 'format' = 'json', 'json.timestamp-format.standard' = 'ISO-8601');
+SELECT CAST(window_start AS TIMESTAMP_LTZ(3)) AS window_start, CAST(window_end AS TIMESTAMP_LTZ(3)) AS window_end, count(*) AS c, sum(n) AS n, sum(v) AS v
+FROM TABLE(CUMULATE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '3' HOUR, INTERVAL '1' DAY))
+GROUP BY window_start, window_end;
