@@ -21,6 +21,7 @@ pub use catalog::{
 };
 pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
 pub use error::{Code, Position, SqlError};
+pub use functions::defined::Function;
 pub use explain::{Graph, Node, explain, graph};
 pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
 pub use pipeline::{GroupKey, Hot, Leaf, Pipeline, Rows, Stage, Warning, WindowBound};
