@@ -5,9 +5,11 @@
 mod aggregates;
 mod architecture;
 mod batch_equals_stream;
+mod functions;
 mod harness;
 mod kinesis_peers;
 mod live;
 mod queries;
 mod refused;
 mod sql;
+mod types;

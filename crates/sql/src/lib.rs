@@ -16,14 +16,16 @@ mod plan;
 mod session;
 mod window;
 
+pub use millstream_core::type_name;
+
 pub use catalog::{
     Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SystemTable, Table, TimeAttribute, View,
 };
 pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
 pub use error::{Code, Position, SqlError};
-pub use functions::defined::Function;
 pub use explain::{Graph, Node, explain, graph};
-pub use parse::{QueryAction, ShowKind, Statement, parse, type_name};
+pub use functions::defined::Function;
+pub use parse::{QueryAction, ShowKind, Statement, parse};
 pub use pipeline::{GroupKey, Hot, Leaf, Pipeline, Rows, Stage, Warning, WindowBound};
 pub use plan::LeafNode;
 pub use session::{CatalogSource, Session, relation_of};

@@ -243,7 +243,7 @@ mod tests {
             ("POLYGON((0 0, 1 1, 0 0))", "three different points"),
             ("POLYGON((0 0, 1 0, 1 91, 0 0))", "latitude 91 is out of range"),
             ("POLYGON((0 0, 361 0, 1 1, 0 0))", "longitude 361 is out of range"),
-            ("POLYGON((0 0, 1 0, 1 x, 0 0))", "expected a number, found `x` (character 21)"),
+            ("POLYGON((0 0, 1 0, 1 x, 0 0))", "expected a number, found `x` (character 22)"),
             ("POLYGON((0 0, 1 0, nan 1, 0 0))", "expected a number, found `nan`"),
             ("POLYGON((0 0, 1 0, 1 1, 0 0)", "expected , or )"),
             ("POLYGON((0 0, 1 0, 1 1, 0 0)) x", "expected the end"),

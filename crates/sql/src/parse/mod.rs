@@ -23,7 +23,6 @@ pub(crate) use statement::{
     WithOption,
 };
 pub use statement::{QueryAction, ShowKind, Statement};
-pub use types::type_name;
 
 /// A script longer than this is refused; KDA allowed 100 KB of SQL.
 const MAX_SCRIPT_BYTES: usize = 1 << 20;

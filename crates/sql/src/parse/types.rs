@@ -1,4 +1,4 @@
-//! SQL types of column declarations, to Arrow and back. The grammar is Flink's.
+//! SQL types of column declarations, to Arrow. The grammar is Flink's.
 
 use std::sync::Arc;
 
@@ -79,10 +79,17 @@ fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlEr
                 _ => return Err(SqlError::new("ARRAY takes one type: ARRAY<STRING>").at(at)),
             }
         }
+        "MAP" => {
+            let items = parse_bracketed(parser, |parser| parse_nested(parser, depth + 1))?;
+            match <[DataType; 2]>::try_from(items) {
+                Ok([DataType::Utf8, value]) => map(value),
+                _ => return Err(SqlError::new("MAP takes a STRING key and a type: MAP<STRING, DOUBLE>").at(at)),
+            }
+        }
         other => {
             return Err(SqlError::new(format!("unknown type {other}")).at(at).hint(
                 "known types: STRING, VARCHAR(n), BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), \
-                 DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), BYTES, ROW<…>, ARRAY<…>",
+                 DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), BYTES, ROW<…>, ARRAY<…>, MAP<STRING, …>",
             ));
         }
     };
@@ -122,7 +129,7 @@ fn parse_bracketed<T>(
         token if token.token == Token::Lt => Token::Gt,
         token if token.token == Token::LParen => Token::RParen,
         token => {
-            return Err(SqlError::new(format!("expected < after ROW or ARRAY, found {}", token.token))
+            return Err(SqlError::new(format!("expected < after ROW, ARRAY or MAP, found {}", token.token))
                 .at(Position::of(token.span)));
         }
     };
@@ -134,6 +141,12 @@ fn parse_bracketed<T>(
         }
         parser.expect_token(&Token::Comma)?;
     }
+}
+
+/// A map with the names Arrow gives its entries.
+fn map(value: DataType) -> DataType {
+    let fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(Fields::from(fields)), false)), false)
 }
 
 fn decimal(numbers: &[u64]) -> Result<DataType, SqlError> {
@@ -157,41 +170,4 @@ fn timestamp(precision: u64, zoned: bool) -> Result<DataType, SqlError> {
         _ => return Err(SqlError::new(format!("TIMESTAMP({precision}) is out of range: precision 0 to 9"))),
     };
     Ok(DataType::Timestamp(unit, zoned.then(|| UTC.into())))
-}
-
-/// The SQL name of a type, as DESCRIBE and the API print it.
-#[must_use]
-pub fn type_name(data_type: &DataType) -> String {
-    let precision = |unit: &TimeUnit| match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".to_owned(),
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 => "TINYINT".to_owned(),
-        DataType::Int16 => "SMALLINT".to_owned(),
-        DataType::Int32 => "INT".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
-        DataType::Float32 => "FLOAT".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            format!("DECIMAL({precision}, {scale})")
-        }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".to_owned(),
-        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
-        DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
-        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", precision(unit)),
-        DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP_LTZ({})", precision(unit)),
-        DataType::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
-            format!("ROW<{}>", fields.join(", "))
-        }
-        DataType::List(item) | DataType::LargeList(item) => format!("ARRAY<{}>", type_name(item.data_type())),
-        other => other.to_string(),
-    }
 }
