@@ -14,7 +14,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
 };
 use datafusion::optimizer::OptimizerContext;
 use datafusion::optimizer::analyzer::Analyzer;
@@ -145,8 +145,6 @@ impl Session {
         };
         let bound = planner
             .sql_to_expr(expr.clone(), schema, &mut datafusion::sql::planner::PlannerContext::new())
-            // The type of a call is asked for where its arguments are checked.
-            .and_then(|bound| bound.get_type(schema).map(|_| bound))
             .and_then(|bound| defined::inline_expr(bound, schema))
             .map_err(|error| place(error.into()))?;
         let read = names.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -64,6 +64,25 @@ impl Function {
         self.parameters.iter().map(parameter).collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether arguments of these types may be given.
+    fn check(&self, given: &[DataType]) -> Result<(), SqlError> {
+        let (expected, found) = (self.parameters.len(), given.len());
+        if expected != found {
+            let message = format!("function `{}` takes {expected} arguments, found {found}", self.signature());
+            return Err(SqlError::new(message));
+        }
+        let misfit = self.parameters.iter().zip(given).find(|(parameter, given)| !fits(given, parameter.data_type()));
+        let Some((parameter, given)) = misfit else { return Ok(()) };
+        let declared = type_name(parameter.data_type());
+        let message = format!(
+            "function `{}` takes {declared} for `{}`, found {}",
+            self.signature(),
+            parameter.name(),
+            type_name(given),
+        );
+        Err(SqlError::new(message).hint(format!("write CAST(… AS {declared})")))
+    }
+
     /// The function as the planner calls it, until the call is replaced.
     pub(crate) fn callable(self: &Arc<Self>) -> Arc<ScalarUDF> {
         let volatility = if self.body.is_volatile() { Volatility::Volatile } else { Volatility::Immutable };
@@ -158,13 +177,14 @@ impl FunctionRewrite for Inline {
         let Some(Call { function, .. }) = call.func.inner().downcast_ref::<Call>() else {
             return Ok(Transformed::no(expr));
         };
-        let arguments = function.parameters.iter().zip(&call.args).map(|(parameter, argument)| {
-            let declared = parameter.data_type();
-            let argument = argument.clone().unalias_nested().data;
-            let as_is = argument.get_type(schema)? == *declared;
-            Ok(if as_is { argument } else { cast(argument, declared.clone()) })
+        // In a WHERE nobody has asked for the type of the call yet, and so nobody has checked its arguments.
+        let given = call.args.iter().map(|argument| argument.get_type(schema)).collect::<Result<Vec<_>>>()?;
+        function.check(&given)?;
+        let arguments = (function.parameters.iter().zip(given).zip(&call.args)).map(|((parameter, given), argument)| {
+            let (declared, argument) = (parameter.data_type(), argument.clone().unalias_nested().data);
+            if given == *declared { argument } else { cast(argument, declared.clone()) }
         });
-        let arguments = arguments.collect::<Result<Vec<_>>>()?;
+        let arguments: Vec<Expr> = arguments.collect();
         let replaced = function.body.clone().transform_up(|part| {
             let parameter = match &part {
                 Expr::Column(column) => {
@@ -212,24 +232,8 @@ impl ScalarUDFImpl for Call {
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         let function = &self.function;
-        let (expected, given) = (function.parameters.len(), args.arg_fields.len());
-        if expected != given {
-            let message = format!("function `{}` takes {expected} arguments, found {given}", function.signature());
-            return Err(SqlError::new(message).into());
-        }
-        for (parameter, argument) in function.parameters.iter().zip(args.arg_fields) {
-            if !fits(argument.data_type(), parameter.data_type()) {
-                let message = format!(
-                    "function `{}` takes {} for `{}`, found {}",
-                    function.signature(),
-                    type_name(parameter.data_type()),
-                    parameter.name(),
-                    type_name(argument.data_type()),
-                );
-                let hint = format!("write CAST(… AS {})", type_name(parameter.data_type()));
-                return Err(SqlError::new(message).hint(hint).into());
-            }
-        }
+        let given: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        function.check(&given)?;
         Ok(Arc::new(Field::new(self.name(), function.returns.clone(), true)))
     }
 

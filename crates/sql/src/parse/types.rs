@@ -18,13 +18,40 @@ const MAX_DEPTH: usize = 32;
 
 /// Reads a type at the parser's position.
 pub(crate) fn parse_type(parser: &mut Parser<'_>) -> Result<DataType, SqlError> {
-    parse_nested(parser, 0)
+    let mut nesting = Nesting::default();
+    let data_type = parse_nested(parser, &mut nesting)?;
+    if nesting.closed {
+        return Err(SqlError::new("a type is closed once too often: there is a > without its <")
+            .at(Position::of(parser.peek_token().span)));
+    }
+    Ok(data_type)
 }
 
-fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlError> {
+/// Where in a nested type the reader is.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    /// `>>` is one token: it has closed the enclosing type, too.
+    closed: bool,
+}
+
+impl Nesting {
+    fn close(&mut self, parser: &mut Parser<'_>, bracket: &Token) -> bool {
+        if *bracket != Token::Gt {
+            return parser.consume_token(bracket);
+        }
+        if std::mem::take(&mut self.closed) || parser.consume_token(bracket) {
+            return true;
+        }
+        self.closed = parser.consume_token(&Token::ShiftRight);
+        self.closed
+    }
+}
+
+fn parse_nested(parser: &mut Parser<'_>, nesting: &mut Nesting) -> Result<DataType, SqlError> {
     let token = parser.next_token();
     let at = Position::of(token.span);
-    if depth > MAX_DEPTH {
+    if nesting.depth > MAX_DEPTH {
         return Err(SqlError::new(format!("a type is nested deeper than {MAX_DEPTH} levels")).at(at));
     }
     let Token::Word(word) = &token.token else {
@@ -66,21 +93,21 @@ fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlEr
             timestamp(precision, true).map_err(|error| error.at(at))?
         }
         "ROW" | "STRUCT" => {
-            let fields = parse_bracketed(parser, |parser| {
+            let fields = parse_bracketed(parser, nesting, |parser, nesting| {
                 let name = parser.parse_identifier()?;
-                Ok(Field::new(crate::parse::fold(&name), parse_nested(parser, depth + 1)?, true))
+                Ok(Field::new(crate::parse::fold(&name), parse_nested(parser, nesting)?, true))
             })?;
             DataType::Struct(Fields::from(fields))
         }
         "ARRAY" => {
-            let mut items = parse_bracketed(parser, |parser| parse_nested(parser, depth + 1))?;
+            let mut items = parse_bracketed(parser, nesting, parse_nested)?;
             match (items.pop(), items.is_empty()) {
                 (Some(item), true) => DataType::List(Arc::new(Field::new("item", item, true))),
                 _ => return Err(SqlError::new("ARRAY takes one type: ARRAY<STRING>").at(at)),
             }
         }
         "MAP" => {
-            let items = parse_bracketed(parser, |parser| parse_nested(parser, depth + 1))?;
+            let items = parse_bracketed(parser, nesting, parse_nested)?;
             match <[DataType; 2]>::try_from(items) {
                 Ok([DataType::Utf8, value]) => map(value),
                 _ => return Err(SqlError::new("MAP takes a STRING key and a type: MAP<STRING, DOUBLE>").at(at)),
@@ -120,10 +147,11 @@ fn parse_zone(parser: &mut Parser<'_>) -> Result<bool, SqlError> {
     Ok(true)
 }
 
-/// `<a, b>` or `(a, b)`; nested closers `>>` come as one token and are taken apart.
+/// `<a, b>` or `(a, b)`.
 fn parse_bracketed<T>(
     parser: &mut Parser<'_>,
-    mut item: impl FnMut(&mut Parser<'_>) -> Result<T, SqlError>,
+    nesting: &mut Nesting,
+    mut item: impl FnMut(&mut Parser<'_>, &mut Nesting) -> Result<T, SqlError>,
 ) -> Result<Vec<T>, SqlError> {
     let close = match parser.next_token() {
         token if token.token == Token::Lt => Token::Gt,
@@ -134,9 +162,11 @@ fn parse_bracketed<T>(
         }
     };
     let mut items = Vec::new();
+    nesting.depth += 1;
     loop {
-        items.push(item(parser)?);
-        if parser.consume_token(&close) {
+        items.push(item(parser, nesting)?);
+        if nesting.close(parser, &close) {
+            nesting.depth -= 1;
             return Ok(items);
         }
         parser.expect_token(&Token::Comma)?;
@@ -170,4 +200,32 @@ fn timestamp(precision: u64, zoned: bool) -> Result<DataType, SqlError> {
         _ => return Err(SqlError::new(format!("TIMESTAMP({precision}) is out of range: precision 0 to 9"))),
     };
     Ok(DataType::Timestamp(unit, zoned.then(|| UTC.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::dialect::NativeDialect;
+    use millstream_core::type_name;
+
+    #[test]
+    fn nested_types_close_one_by_one() {
+        let read = |text: &str| {
+            let dialect = NativeDialect::default();
+            let mut parser = Parser::new(&dialect).try_with_sql(text).unwrap();
+            let data_type = parse_type(&mut parser).map_err(|error| error.message)?;
+            if parser.peek_token().token == Token::EOF { Ok(type_name(&data_type)) } else { Err("more".to_owned()) }
+        };
+        for text in [
+            "ARRAY<ARRAY<BIGINT>>",
+            "ARRAY<ARRAY<ARRAY<BIGINT>>>",
+            "ROW<a ARRAY<ROW<b INT>>, c MAP<STRING, ARRAY<ARRAY<DOUBLE>>>>",
+            "MAP<STRING, DECIMAL(10, 2)>",
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(text));
+        }
+        for text in ["ARRAY<BIGINT>>", "ARRAY<ARRAY<BIGINT>", "ARRAY<BIGINT, INT>", "MAP<INT, INT>", "MAP<STRING>"] {
+            assert!(read(text).is_err(), "{text}: {:?}", read(text));
+        }
+    }
 }
