@@ -64,7 +64,10 @@ fn values() -> Vec<(&'static str, Value)> {
         ("geo_within_radius(lat, lon, 48.85, 2.35, 1000)", json!(true)),
         ("geo_within_radius(lat, lon, 48.85, 2.35, 500)", json!(false)),
         ("geo_within_polygon(lat, lon, 'POLYGON((2 48, 3 48, 3 49, 2 49, 2 48))')", json!(true)),
-        ("geo_within_polygon(lat, lon, 'POLYGON((2 48, 3 48, 3 49, 2 49, 2 48), (2.3 48.8, 2.4 48.8, 2.4 48.9, 2.3 48.9, 2.3 48.8))')", json!(false)),
+        (
+            "geo_within_polygon(lat, lon, 'POLYGON((2 48, 3 48, 3 49, 2 49, 2 48), (2.3 48.8, 2.4 48.8, 2.4 48.9, 2.3 48.9, 2.3 48.8))')",
+            json!(false),
+        ),
         ("geo_within_polygon(lat, lon, area)", json!(true)),
         ("geo_within_polygon(lat, lon, CAST(NULL AS STRING))", json!(null)),
         ("geo_within_polygon(50, lon, area)", json!(false)),
@@ -149,7 +152,10 @@ fn a_place_that_is_none_fails_its_row_alone() {
         let run = stream(&script, &records(&rows), Cut::default()).unwrap();
         assert_eq!(run.results["r"].len(), used, "{function}");
         assert!(run.errors.iter().all(|error| error["error_name"] == "evaluation"), "{:?}", run.errors);
-        let told = run.errors.iter().any(|error| error["message"].as_str().unwrap().contains("the latitude 248 is out of range"));
+        let told = run
+            .errors
+            .iter()
+            .any(|error| error["message"].as_str().unwrap().contains("the latitude 248 is out of range"));
         assert!(told, "{function}: {:?}", run.errors);
     }
 }
@@ -181,18 +187,31 @@ fn a_defined_function_works_wherever_an_expression_does() {
     let cases = [
         ("SELECT id, celsius(f) AS v FROM w WHERE label(f) = 'hot'", json!([{"id": 2, "v": 40.0}])),
         ("SELECT c FROM w WHERE celsius(f) = c AND celsius(id) < 0", json!([{"c": 0.0}, {"c": 40.0}, {"c": -40.0}])),
-        ("SELECT label, count(*) AS n FROM labelled GROUP BY label", json!([{"label": "mild", "n": 2}, {"label": "hot", "n": 1}, {"label": "cold", "n": 1}])),
-        ("SELECT label(f) AS l, count(*) AS n FROM w GROUP BY label(f) HAVING count(*) > 1", json!([{"l": "mild", "n": 2}])),
+        (
+            "SELECT label, count(*) AS n FROM labelled GROUP BY label",
+            json!([{"label": "mild", "n": 2}, {"label": "hot", "n": 1}, {"label": "cold", "n": 1}]),
+        ),
+        (
+            "SELECT label(f) AS l, count(*) AS n FROM w GROUP BY label(f) HAVING count(*) > 1",
+            json!([{"l": "mild", "n": 2}]),
+        ),
         // A window in the body is a window.
-        ("SELECT minute_of(ts) AS m, max(celsius(f)) AS v FROM w GROUP BY minute_of(ts)", json!([{"m": t(0), "v": 40.0}, {"m": t(1), "v": -40.0}])),
-        ("SELECT window_start, sum(celsius(f)) AS v, celsius(sum(f)) AS w FROM TABLE(TUMBLE(TABLE w, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start", json!([{"window_start": t(0), "v": 40.0, "w": 520.0 / 9.0}, {"window_start": t(1), "v": -40.0, "w": -40.0}])),
+        (
+            "SELECT minute_of(ts) AS m, max(celsius(f)) AS v FROM w GROUP BY minute_of(ts)",
+            json!([{"m": t(0), "v": 40.0}, {"m": t(1), "v": -40.0}]),
+        ),
+        (
+            "SELECT window_start, sum(celsius(f)) AS v, celsius(sum(f)) AS w FROM TABLE(TUMBLE(TABLE w, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start",
+            json!([{"window_start": t(0), "v": 40.0, "w": 520.0 / 9.0}, {"window_start": t(1), "v": -40.0, "w": -40.0}]),
+        ),
         ("SELECT answer() + id AS v FROM w WHERE id = 1", json!([{"v": 43}])),
         ("SELECT ratio(id, 4) AS v, ratio(1, id - 3) AS z FROM w WHERE id = 3", json!([{"v": 0.75, "z": null}])),
     ];
     let mut wrong = Vec::new();
     for (query, expected) in cases {
         let script = format!("{FUNCTIONS} CREATE MATERIALIZED VIEW r AS {query};");
-        let streamed = stream(&script, &weather(), Cut::default()).map(|mut run| run.results.remove("r").unwrap_or_default());
+        let streamed =
+            stream(&script, &weather(), Cut::default()).map(|mut run| run.results.remove("r").unwrap_or_default());
         let batched = batch(&script, &weather()).map(|mut results| results.remove("r").unwrap_or_default());
         for (how, found) in [("stream", streamed), ("batch", batched)] {
             match found {
@@ -208,8 +227,18 @@ fn a_defined_function_works_wherever_an_expression_does() {
 const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     ("SELECT id,\n  celsius(f, 1) FROM w", "takes 1 arguments, found 2", (2, 3), ""),
     ("SELECT celsius(f),\n  celsius() FROM w", "takes 1 arguments, found 0", (2, 3), ""),
-    ("SELECT id FROM w WHERE\ncelsius('warm') > 0", "takes DOUBLE for `fahrenheit`, found STRING", (2, 1), "CAST(… AS DOUBLE)"),
-    ("CREATE TABLE t (a STRING,\n b AS 1 + celsius(a)) WITH ('connector' = 'stream', 'format' = 'json')", "found STRING", (2, 11), "CAST"),
+    (
+        "SELECT id FROM w WHERE\ncelsius('warm') > 0",
+        "takes DOUBLE for `fahrenheit`, found STRING",
+        (2, 1),
+        "CAST(… AS DOUBLE)",
+    ),
+    (
+        "CREATE TABLE t (a STRING,\n b AS 1 + celsius(a)) WITH ('connector' = 'stream', 'format' = 'json')",
+        "found STRING",
+        (2, 11),
+        "CAST",
+    ),
     ("CREATE FUNCTION abs(a DOUBLE) RETURN a", "`abs` is a function of the language", (1, 17), "another name"),
     ("CREATE FUNCTION sum(a DOUBLE) RETURN a", "`sum` is a function of the language", (1, 17), "another name"),
     ("CREATE FUNCTION if(a DOUBLE) RETURN a", "`if` is a function of the language", (1, 17), "another name"),

@@ -114,7 +114,10 @@ mod tests {
             ("cannot coerce Int64 and Utf8", "cannot coerce BIGINT and STRING"),
             ("f(Float64, Decimal128(10, 2))", "f(DOUBLE, DECIMAL(10, 2))"),
             ("from Timestamp(ms, \"UTC\") to Interval(MonthDayNano)", "from TIMESTAMP_LTZ(3) to INTERVAL"),
-            ("column Int64 \"Int64\" `Utf8` x.Date32 MyInt64 Int64s", "column BIGINT \"Int64\" `Utf8` x.Date32 MyInt64 Int64s"),
+            (
+                "column Int64 \"Int64\" `Utf8` x.Date32 MyInt64 Int64s",
+                "column BIGINT \"Int64\" `Utf8` x.Date32 MyInt64 Int64s",
+            ),
             ("x = Utf8(\"a\") + Int64(5) (Boolean", "x = 'a' + 5 (BOOLEAN"),
             ("Int64) and Exact(Int64)", "BIGINT) and Exact(BIGINT)"),
             ("ümlaut Ünd Null", "ümlaut Ünd NULL"),

@@ -146,7 +146,7 @@ impl From<DataFusionError> for SqlError {
                 let remarks: Vec<&str> = (diagnostic.notes.iter().map(|note| note.message.as_str()))
                     .chain(diagnostic.helps.iter().map(|help| help.message.as_str()))
                     .collect();
-                (at, (!remarks.is_empty()).then(|| remarks.join("; ")))
+                (at, (!remarks.is_empty()).then(|| with_type_names(&remarks.join("; "))))
             }
         };
         let text = error.find_root().strip_backtrace();

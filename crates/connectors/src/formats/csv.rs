@@ -55,7 +55,10 @@ pub(crate) fn quote_and_delimiter(table: &TableDecl, options: &OptionReader<'_>)
 fn read(table: &TableDecl, options: &OptionReader<'_>) -> Result<Dialect, OptionError> {
     if let Some(field) = table.schema.fields().iter().find(|field| field.data_type().is_nested()) {
         let (name, kind) = (field.name(), field.data_type());
-        let message = format!("'csv' cannot hold column `{name}` of type {}; use 'json', or leave the column out", type_name(kind));
+        let message = format!(
+            "'csv' cannot hold column `{name}` of type {}; use 'json', or leave the column out",
+            type_name(kind)
+        );
         return Err(OptionError::new("format", message));
     }
     let delimiter = one_byte(options, "csv.field-delimiter", b',')?;

@@ -68,7 +68,7 @@ impl ScalarUDFImpl for ClockFunction {
             Reading::Instant => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
             Reading::LocalTime => DataType::Timestamp(TimeUnit::Millisecond, None),
             Reading::Date => DataType::Date32,
-            Reading::TimeOfDay => DataType::Time32(TimeUnit::Millisecond),
+            Reading::TimeOfDay => DataType::Time64(TimeUnit::Nanosecond),
         })
     }
 
@@ -78,7 +78,7 @@ impl ScalarUDFImpl for ClockFunction {
             Reading::Instant => ScalarValue::TimestampMillisecond(Some(now), Some("UTC".into())),
             Reading::LocalTime => ScalarValue::TimestampMillisecond(Some(now), None),
             Reading::Date => ScalarValue::Date32(i32::try_from(now.div_euclid(DAY_MS)).ok()),
-            Reading::TimeOfDay => ScalarValue::Time32Millisecond(i32::try_from(now.rem_euclid(DAY_MS)).ok()),
+            Reading::TimeOfDay => ScalarValue::Time64Nanosecond(Some(now.rem_euclid(DAY_MS) * 1_000_000)),
         }))
     }
 }

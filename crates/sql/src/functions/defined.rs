@@ -29,8 +29,26 @@ use crate::{Position, SqlError, type_name};
 const MAX_PARTS: usize = 10_000;
 /// Words that look like functions and are read otherwise, so that a function of this name could not be called.
 const SYNTAX: [&str; 20] = [
-    "cast", "try_cast", "safe_cast", "convert", "extract", "exists", "floor", "ceil", "position", "substring", "trim",
-    "overlay", "interval", "case", "if", "unnest", "unnest_outer", "unix_timestamp", "tumble", "descriptor",
+    "cast",
+    "try_cast",
+    "safe_cast",
+    "convert",
+    "extract",
+    "exists",
+    "floor",
+    "ceil",
+    "position",
+    "substring",
+    "trim",
+    "overlay",
+    "interval",
+    "case",
+    "if",
+    "unnest",
+    "unnest_outer",
+    "unix_timestamp",
+    "tumble",
+    "descriptor",
 ];
 
 /// A function in SQL.
@@ -180,10 +198,11 @@ impl FunctionRewrite for Inline {
         // In a WHERE nobody has asked for the type of the call yet, and so nobody has checked its arguments.
         let given = call.args.iter().map(|argument| argument.get_type(schema)).collect::<Result<Vec<_>>>()?;
         function.check(&given)?;
-        let arguments = (function.parameters.iter().zip(given).zip(&call.args)).map(|((parameter, given), argument)| {
-            let (declared, argument) = (parameter.data_type(), argument.clone().unalias_nested().data);
-            if given == *declared { argument } else { cast(argument, declared.clone()) }
-        });
+        let arguments =
+            (function.parameters.iter().zip(given).zip(&call.args)).map(|((parameter, given), argument)| {
+                let (declared, argument) = (parameter.data_type(), argument.clone().unalias_nested().data);
+                if given == *declared { argument } else { cast(argument, declared.clone()) }
+            });
         let arguments: Vec<Expr> = arguments.collect();
         let replaced = function.body.clone().transform_up(|part| {
             let parameter = match &part {
@@ -259,7 +278,8 @@ fn fits(given: &DataType, declared: &DataType) -> bool {
 /// Where the call stands that an error is about: the first of that function, with a wrong number of arguments if that
 /// is what is wrong.
 pub(crate) fn place_of(query: &impl Visit, catalog: &Catalog, error: &SqlError) -> Option<Position> {
-    let function = catalog.functions().find(|function| error.message.contains(&format!("`{}`", function.signature())))?;
+    let function =
+        catalog.functions().find(|function| error.message.contains(&format!("`{}`", function.signature())))?;
     let mut calls = Calls { name: &function.name, found: Vec::new() };
     let _ = query.visit(&mut calls);
     let expected = function.parameters.len();

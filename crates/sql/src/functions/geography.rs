@@ -6,9 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::within_polygon::WithinPolygon;
 
@@ -119,7 +117,8 @@ impl ScalarUDFImpl for WithinRadius {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = columns(&args.args, args.number_rows)?;
         let row = |row| {
-            let Some([latitude, longitude, center_latitude, center_longitude, metres]) = numbers_of(&columns, row) else {
+            let Some([latitude, longitude, center_latitude, center_longitude, metres]) = numbers_of(&columns, row)
+            else {
                 return Ok(None);
             };
             // Also when it is not a number.

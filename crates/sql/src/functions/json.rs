@@ -97,10 +97,13 @@ impl ScalarUDFImpl for JsonFunction {
             }
         };
         let answer: ArrayRef = match self.asks {
-            Asks::Exists => Arc::new(found.iter().map(|found| found.map(|value| value.is_some())).collect::<BooleanArray>()),
+            Asks::Exists => {
+                Arc::new(found.iter().map(|found| found.map(|value| value.is_some())).collect::<BooleanArray>())
+            }
             Asks::Value => Arc::new(found.iter().map(|found| scalar(found.flatten()?)).collect::<StringArray>()),
             Asks::Query => Arc::new(
-                (found.iter().map(|found| found.flatten().filter(|text| text.starts_with(['{', '['])))).collect::<StringArray>(),
+                (found.iter().map(|found| found.flatten().filter(|text| text.starts_with(['{', '[']))))
+                    .collect::<StringArray>(),
             ),
         };
         Ok(ColumnarValue::Array(answer))

@@ -24,7 +24,9 @@ impl JsonPath {
     /// `strict` in front are taken and mean nothing: a step that leads nowhere is no value.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = |what: &str| {
-            format!("the JSON path '{text}' is not understood: {what}; paths are such as '$.order.items[0].\"unit price\"'")
+            format!(
+                "the JSON path '{text}' is not understood: {what}; paths are such as '$.order.items[0].\"unit price\"'"
+            )
         };
         let trimmed = text.trim();
         let path = ["lax ", "strict "].iter().find_map(|mode| trimmed.strip_prefix(mode)).unwrap_or(trimmed).trim();
@@ -48,7 +50,9 @@ impl JsonPath {
             let (key, after) = key.split_at(end);
             return match key {
                 "" => Err("a key is missing after ."),
-                _ if key.contains(['*', '?', '(', '@', '"', ' ']) => Err("wildcards, filters and methods are not available"),
+                _ if key.contains(['*', '?', '(', '@', '"', ' ']) => {
+                    Err("wildcards, filters and methods are not available")
+                }
                 _ => Ok((Step::Key(key.to_owned()), after)),
             };
         }
@@ -187,7 +191,8 @@ mod tests {
 
     #[test]
     fn paths_lead_to_values() {
-        let document = r#" {"a": {"b": [10, {"c d": "x", "e.f": [true]}], "n": 1.50}, "twice": 1, "twice": 2, "nil": null} "#;
+        let document =
+            r#" {"a": {"b": [10, {"c d": "x", "e.f": [true]}], "n": 1.50}, "twice": 1, "twice": 2, "nil": null} "#;
         for (path, expected) in [
             ("$.a.b[0]", Some("10")),
             ("$.a.b[1].\"c d\"", Some("\"x\"")),
@@ -209,7 +214,8 @@ mod tests {
     #[test]
     fn a_malformed_document_is_noticed_wherever_it_is_malformed() {
         let path = JsonPath::parse("$.a").unwrap();
-        for document in ["", "{", r#"{"a":1"#, r#"{"a":1}}"#, r#"{"a":1,"b":tru}"#, r#"{"b":[,],"a":1}"#, r#"{'a':1}"#] {
+        for document in ["", "{", r#"{"a":1"#, r#"{"a":1}}"#, r#"{"a":1,"b":tru}"#, r#"{"b":[,],"a":1}"#, r#"{'a':1}"#]
+        {
             assert!(path.find(document).is_err(), "{document}");
         }
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -219,7 +225,9 @@ mod tests {
 
     #[test]
     fn what_is_no_path_is_refused() {
-        for path in ["", "a", ".a", "$a", "$.", "$..a", "$.*", "$[*]", "$[-1]", "$[0", "$.a[?(@.b)]", "$.a.size()", "$.\"a"] {
+        for path in
+            ["", "a", ".a", "$a", "$.", "$..a", "$.*", "$[*]", "$[-1]", "$[0", "$.a[?(@.b)]", "$.a.size()", "$.\"a"]
+        {
             assert!(JsonPath::parse(path).is_err(), "{path}");
         }
     }

@@ -43,11 +43,12 @@ impl Polygons {
         if count > MAX_POINTS {
             return Err(format!("the polygon has {count} points, the limit is {MAX_POINTS}"));
         }
-        let bounds = points().fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |bounds, point| {
-            let [west, south, east, north] = bounds;
-            let Point { longitude, latitude } = *point;
-            [west.min(longitude), south.min(latitude), east.max(longitude), north.max(latitude)]
-        });
+        let bounds =
+            points().fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |bounds, point| {
+                let [west, south, east, north] = bounds;
+                let Point { longitude, latitude } = *point;
+                [west.min(longitude), south.min(latitude), east.max(longitude), north.max(latitude)]
+            });
         Ok(Self { polygons, bounds })
     }
 
@@ -111,11 +112,8 @@ impl Reader<'_> {
         if !multiple && !self.word("POLYGON") {
             return Err("expected POLYGON or MULTIPOLYGON".to_owned());
         }
-        let polygons = if multiple {
-            self.list(|reader| reader.list(Self::ring))?
-        } else {
-            vec![self.list(Self::ring)?]
-        };
+        let polygons =
+            if multiple { self.list(|reader| reader.list(Self::ring))? } else { vec![self.list(Self::ring)?] };
         self.rest = self.rest.trim_start();
         if self.rest.is_empty() { Ok(polygons) } else { Err("expected the end".to_owned()) }
     }
@@ -126,7 +124,10 @@ impl Reader<'_> {
             return Err("a ring is not closed: its last point has to be its first".to_owned());
         }
         if ring.len() < 4 {
-            return Err(format!("a ring needs three different points and the first one again, found {} points", ring.len()));
+            return Err(format!(
+                "a ring needs three different points and the first one again, found {} points",
+                ring.len()
+            ));
         }
         Ok(ring)
     }
@@ -156,7 +157,8 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<f64, String> {
         self.rest = self.rest.trim_start();
-        let end = self.rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')')).unwrap_or(self.rest.len());
+        let end =
+            self.rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '(' | ')')).unwrap_or(self.rest.len());
         let (number, rest) = self.rest.split_at(end);
         let value = number.parse().ok().filter(|value: &f64| value.is_finite());
         let value = value.ok_or_else(|| format!("expected a number, found `{number}`"))?;

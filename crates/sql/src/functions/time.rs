@@ -6,13 +6,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray, PrimitiveArray};
 use arrow::compute::kernels::numeric::add;
 use arrow::compute::{DatePart, cast, date_part};
-use arrow::datatypes::{
-    DataType, Int32Type, Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType,
-};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, IntervalMonthDayNano, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use crate::type_name;
 
@@ -143,7 +139,9 @@ impl ScalarUDFImpl for TimeFunction {
                     None => 1000,
                     Some(ColumnarValue::Scalar(precision)) if precision.to_string() == "0" => 1000,
                     Some(ColumnarValue::Scalar(precision)) if precision.to_string() == "3" => 1,
-                    Some(_) => return exec_err!("the precision of {} is 0 for seconds or 3 for milliseconds", self.name()),
+                    Some(_) => {
+                        return exec_err!("the precision of {} is 0 for seconds or 3 for milliseconds", self.name());
+                    }
                 };
                 let numbers = column(0)?;
                 let scaled = numbers.as_primitive::<Int64Type>().try_unary::<_, Int64Type, _>(|number| {
@@ -167,7 +165,8 @@ fn point_in_time(data_type: &DataType) -> Result<DataType> {
 
 /// Whole units from one time to another.
 fn difference(unit: Unit, from: &ArrayRef, to: &ArrayRef) -> Result<ArrayRef> {
-    let (starts, ends) = (from.as_primitive::<TimestampMicrosecondType>(), to.as_primitive::<TimestampMicrosecondType>());
+    let (starts, ends) =
+        (from.as_primitive::<TimestampMicrosecondType>(), to.as_primitive::<TimestampMicrosecondType>());
     let months = match unit {
         Unit::Micros(size) => {
             let between = |(start, end): (Option<i64>, Option<i64>)| match start.zip(end) {
@@ -182,7 +181,8 @@ fn difference(unit: Unit, from: &ArrayRef, to: &ArrayRef) -> Result<ArrayRef> {
         Unit::Months(months) => months,
     };
     // Months by the calendar, less one when the last of them is not full.
-    let by_calendar = months_of(to)?.iter().zip(&months_of(from)?).map(|(to, from)| Some(to? - from?)).collect::<Vec<_>>();
+    let by_calendar =
+        months_of(to)?.iter().zip(&months_of(from)?).map(|(to, from)| Some(to? - from?)).collect::<Vec<_>>();
     let steps = by_calendar.iter().map(|count| count.map(|count| IntervalMonthDayNano::new(count, 0, 0)));
     let reached = add(from, &steps.collect::<IntervalMonthDayNanoArray>())?;
     let reached = reached.as_primitive::<TimestampMicrosecondType>();

@@ -72,7 +72,9 @@ impl ScalarUDFImpl for WithinPolygon {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [_, _, polygon] = args.args.as_slice() else { return exec_err!("{} takes a point and a polygon", self.name()) };
+        let [_, _, polygon] = args.args.as_slice() else {
+            return exec_err!("{} takes a point and a polygon", self.name());
+        };
         let rows = args.number_rows;
         let points = columns(&args.args[..2], rows)?;
         let point = |row: usize| -> Result<Option<(f64, f64)>> {

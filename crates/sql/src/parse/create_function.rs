@@ -28,7 +28,9 @@ pub(super) fn parse(parser: &mut Parser<'_>, if_not_exists: bool) -> Result<Crea
         let found = parser.peek_token();
         return Err(SqlError::new(format!("expected RETURN and an expression, found {found}"))
             .at(Position::of(found.span))
-            .hint("write CREATE FUNCTION half(a DOUBLE) RETURNS DOUBLE RETURN a / 2; there are functions in SQL only"));
+            .hint(
+                "write CREATE FUNCTION half(a DOUBLE) RETURNS DOUBLE RETURN a / 2; there are functions in SQL only",
+            ));
     }
     Ok(CreateFunction { name, if_not_exists, parameters, returns, body: parse_expression(parser)? })
 }

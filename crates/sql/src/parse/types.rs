@@ -81,7 +81,8 @@ fn parse_nested(parser: &mut Parser<'_>, nesting: &mut Nesting) -> Result<DataTy
         "DATE" => DataType::Date32,
         "TIME" => {
             parse_numbers(parser)?;
-            DataType::Time32(TimeUnit::Millisecond)
+            // The type of TIME literals and of casts to TIME: others are not compared with them.
+            DataType::Time64(TimeUnit::Nanosecond)
         }
         "TIMESTAMP" => {
             let precision = parse_numbers(parser)?.first().copied().unwrap_or(DEFAULT_TIMESTAMP_PRECISION);
