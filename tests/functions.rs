@@ -137,6 +137,38 @@ fn each_function_gives_its_value_in_a_query_a_computed_column_and_a_batch() {
 }
 
 #[test]
+fn json_and_places_choose_and_group_rows() {
+    let mut rows = vec![record(); 3];
+    rows[1]["doc"]["user"]["name"] = json!("Bob");
+    rows[1]["lat"] = json!(0);
+    rows[2]["doc"] = json!("{broken");
+    let input = records(&rows);
+    let window = "TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE))";
+    for (query, expected) in [
+        (
+            format!("SELECT window_start, json_get_str(doc, 'user', 'name') AS u, sum(json_get_int(doc, 'user', 'age')) AS a FROM {window} GROUP BY window_start, json_get_str(doc, 'user', 'name')"),
+            vec![json!({"u": "Ann", "a": 41}), json!({"u": "Bob", "a": 41}), json!({"u": null, "a": null})],
+        ),
+        (
+            format!("SELECT window_start, JSON_VALUE(doc, '$.user.name') AS u, count(*) AS a FROM {window} WHERE geo_within_polygon(lat, lon, 'POLYGON((2 48, 3 48, 3 49, 2 49, 2 48))') GROUP BY window_start, u"),
+            vec![json!({"u": "Ann", "a": 1}), json!({"u": null, "a": 1})],
+        ),
+        (
+            "SELECT doc ->> 'n' AS u, id AS a FROM s WHERE doc -> 'user' ->> 'name' = 'Bob' AND JSON_EXISTS(doc, '$.user')".to_owned(),
+            vec![json!({"u": "1.5", "a": 7})],
+        ),
+    ] {
+        let script = format!("{TABLE} CREATE MATERIALIZED VIEW r AS {query};");
+        let streamed = stream(&script, &input, Cut { workers: 2, shards: 2, seed: Some(1) }).unwrap().results["r"].clone();
+        let batched = batch(&script, &input).unwrap()["r"].clone();
+        for mut rows in [streamed, batched] {
+            rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("window_start")));
+            assert_eq!(sorted(&rows), sorted(&expected), "{query}");
+        }
+    }
+}
+
+#[test]
 fn a_place_that_is_none_fails_its_row_alone() {
     let mut rows = vec![record(); 4];
     rows[1]["lat"] = json!(248.0);
@@ -333,4 +365,36 @@ fn functions_are_listed_kept_and_gone_when_dropped() {
             assert_eq!(*row, shown);
         }
     }
+}
+
+#[test]
+fn the_examples_of_the_language_are_accepted() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let text = std::fs::read_to_string(crate::harness::repository().join("docs/sql.md")).unwrap();
+    let blocks =
+        text.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap().trim_end().trim_end_matches(';'));
+    let script = blocks.collect::<Vec<_>>().join(";\n");
+    let report = engine(&runtime).check(&script);
+    assert!(report.errors.is_empty(), "{:#?}", report.errors);
+    assert!(report.statements.len() > 40, "{}", report.statements.len());
+}
+
+/// The examples of docs/sql.md, with what they say they give.
+#[test]
+fn the_examples_of_the_functions_give_what_they_say() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = engine(&runtime);
+    let text = std::fs::read_to_string(crate::harness::repository().join("docs/sql.md")).unwrap();
+    let (_, section) = text.split_once("\n## Functions\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut found = 0;
+    for line in section.lines().filter(|line| line.starts_with("SELECT ")) {
+        let (sql, expected) = line.split_once(" -- ").unwrap();
+        let script = Script { text: sql.trim_end().trim_end_matches(';').to_owned() + " AS v", durable: false };
+        let outcomes = engine.execute(&[script]).map_err(|failed| format!("{sql}: {}", failed.error)).unwrap();
+        let millstream_engine::Outcome::Rows { rows, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
+        assert_eq!(crate::harness::rows(rows)[0]["v"].to_string(), expected.trim(), "{sql}");
+        found += 1;
+    }
+    assert!(found > 20, "{found}");
 }

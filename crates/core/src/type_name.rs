@@ -21,12 +21,14 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Int32 => "INT".to_owned(),
         DataType::Int64 => "BIGINT".to_owned(),
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
-        DataType::Float32 => "FLOAT".to_owned(),
+        DataType::Float16 | DataType::Float32 => "FLOAT".to_owned(),
         DataType::Float64 => "DOUBLE".to_owned(),
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             format!("DECIMAL({precision}, {scale})")
         }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "BYTES".to_owned()
+        }
         DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
         DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
         DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", precision(unit)),
@@ -48,8 +50,6 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
         DataType::Null => "NULL".to_owned(),
         DataType::Dictionary(_, value) => type_name(value),
-        DataType::FixedSizeBinary(_) => "BYTES".to_owned(),
-        DataType::Float16 => "FLOAT".to_owned(),
         other => other.to_string(),
     }
 }

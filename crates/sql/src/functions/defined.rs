@@ -117,12 +117,15 @@ pub(crate) fn define(
     declaration: &CreateFunction,
 ) -> Result<(Function, Vec<String>), SqlError> {
     let name = &declaration.name;
-    if session.has_function(&name.text) || SYNTAX.contains(&name.text.as_str()) || name.text.contains('.') {
-        let message = match name.text.contains('.') {
-            true => format!("`{}` cannot be the name of a function: it has a dot", name.text),
-            false => format!("`{}` is a function of the language and cannot be defined anew", name.text),
-        };
-        return Err(SqlError::new(message).at(name.at).hint("choose another name"));
+    let refused = if name.text.contains('.') {
+        Some("cannot be the name of a function: it has a dot")
+    } else if session.has_function(&name.text) || SYNTAX.contains(&name.text.as_str()) {
+        Some("is a function of the language and cannot be defined anew")
+    } else {
+        None
+    };
+    if let Some(reason) = refused {
+        return Err(SqlError::new(format!("`{}` {reason}", name.text)).at(name.at).hint("choose another name"));
     }
     let parameter = |parameter: &crate::parse::Parameter| {
         Arc::new(Field::new(&parameter.name.text, parameter.data_type.clone(), true))
@@ -130,9 +133,14 @@ pub(crate) fn define(
     let parameters: Vec<FieldRef> = declaration.parameters.iter().map(parameter).collect();
     let schema = DFSchema::try_from(Schema::new(parameters.clone()))?;
     let at = Position::of(declaration.body.span()).or(name.at);
-    let place = |error: SqlError| match error.message.contains("No field named") {
-        true => error.at(at).hint(format!("the body of `{}` can use its parameters only", name.text)),
-        false => error.at(at),
+    let place = |error: SqlError| {
+        let unknown_column = error.message.contains("No field named");
+        let error = error.at(at);
+        if unknown_column {
+            error.hint(format!("the body of `{}` can use its parameters only", name.text))
+        } else {
+            error
+        }
     };
     let (body, uses) = session.bind_expr(catalog, (*declaration.body).clone(), &schema).map_err(place)?;
     if let Some(what) = refused_part(&body)? {

@@ -1,5 +1,5 @@
 //! Places on Earth, in degrees: `geo_distance` and `geo_within_radius`. The Earth is taken for a sphere, which is wrong
-//! by half a percent at most. Arguments are latitude first, as one says them; WKT in `geo_within_polygon` is not.
+//! by 0.6 % at most. Arguments are latitude first, as one says them; WKT in `geo_within_polygon` is not.
 
 use std::sync::Arc;
 
@@ -121,8 +121,7 @@ impl ScalarUDFImpl for WithinRadius {
             else {
                 return Ok(None);
             };
-            // Also when it is not a number.
-            if !(metres >= 0.0) {
+            if metres < 0.0 || metres.is_nan() {
                 return exec_err!("the radius {metres} is out of range: 0 metres or more");
             }
             Ok(Some(distance(latitude, longitude, center_latitude, center_longitude)? <= metres))
@@ -147,7 +146,7 @@ mod tests {
         // Paris to London, as other implementations with this radius have it.
         close(distance(48.8566, 2.3522, 51.5074, -0.1278).unwrap(), 343_556.5);
         close(distance(-33.0, 151.0, 33.0, -29.0).unwrap(), 2.0 * quarter);
-        assert_eq!(distance(1.0, 2.0, 1.0, 2.0).unwrap(), 0.0);
+        close(distance(1.0, 2.0, 1.0, 2.0).unwrap(), 0.0);
     }
 
     #[test]

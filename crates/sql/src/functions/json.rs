@@ -96,15 +96,17 @@ impl ScalarUDFImpl for JsonFunction {
                     .collect::<Result<Vec<_>>>()?
             }
         };
+        let values = found.iter().map(|found| found.and_then(Found::value));
         let answer: ArrayRef = match self.asks {
             Asks::Exists => {
-                Arc::new(found.iter().map(|found| found.map(|value| value.is_some())).collect::<BooleanArray>())
+                let exists = found.iter().map(|found| found.map(|found| found.value().is_some()));
+                Arc::new(exists.collect::<BooleanArray>())
             }
-            Asks::Value => Arc::new(found.iter().map(|found| scalar(found.flatten()?)).collect::<StringArray>()),
-            Asks::Query => Arc::new(
-                (found.iter().map(|found| found.flatten().filter(|text| text.starts_with(['{', '[']))))
-                    .collect::<StringArray>(),
-            ),
+            Asks::Value => Arc::new(values.map(|json| scalar(json?)).collect::<StringArray>()),
+            Asks::Query => {
+                let nested = values.map(|json| json.filter(|json| json.starts_with(['{', '['])));
+                Arc::new(nested.collect::<StringArray>())
+            }
         };
         Ok(ColumnarValue::Array(answer))
     }
@@ -118,9 +120,26 @@ fn parse(path: &str) -> Result<JsonPath> {
     JsonPath::parse(path).map_err(|wrong| exec_datafusion_err!("{wrong}"))
 }
 
-/// `None`: there is no answer. `Some(None)`: the path leads nowhere.
-fn find<'a>(document: Option<&'a str>, path: Option<&JsonPath>) -> Option<Option<&'a str>> {
-    path?.find(document?).ok()
+/// What a path leads to in a document that is JSON.
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Value(&'a str),
+    Nothing,
+}
+
+impl<'a> Found<'a> {
+    fn value(self) -> Option<&'a str> {
+        match self {
+            Self::Value(json) => Some(json),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// `None`: there is no document, or it is no JSON.
+fn find<'a>(document: Option<&'a str>, path: Option<&JsonPath>) -> Option<Found<'a>> {
+    let found = path?.find(document?).ok()?;
+    Some(found.map_or(Found::Nothing, Found::Value))
 }
 
 /// A text without its quotes, a number or a boolean as it stands.

@@ -214,8 +214,7 @@ mod tests {
     #[test]
     fn a_malformed_document_is_noticed_wherever_it_is_malformed() {
         let path = JsonPath::parse("$.a").unwrap();
-        for document in ["", "{", r#"{"a":1"#, r#"{"a":1}}"#, r#"{"a":1,"b":tru}"#, r#"{"b":[,],"a":1}"#, r#"{'a':1}"#]
-        {
+        for document in ["", "{", r#"{"a":1"#, r#"{"a":1}}"#, r#"{"a":1,"b":tru}"#, r#"{"b":[,],"a":1}"#, "{'a':1}"] {
             assert!(path.find(document).is_err(), "{document}");
         }
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));

@@ -1,16 +1,16 @@
 //! Calls in Flink's spelling, rewritten into what the planner knows: `IF` into CASE, units of time into texts, patterns
-//! such as `yyyy-MM-dd` into `%Y-%m-%d`, `UNIX_TIMESTAMP` into `to_unixtime`.
+//! such as `yyyy-MM-dd` into `%Y-%m-%d`, `UNIX_TIMESTAMP` into `to_unixtime`, members after brackets into texts.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Spanned, Value, ValueWithSpan, VisitMut, VisitorMut,
+    AccessExpr, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Spanned, Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::pattern;
+use super::{fold, pattern};
 use crate::{Position, SqlError};
 
 /// The units that `TIMESTAMPDIFF` and `TIMESTAMPADD` take.
@@ -30,6 +30,9 @@ impl VisitorMut for Calls {
     type Break = Box<SqlError>;
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            access_chain.iter_mut().for_each(member_as_text);
+        }
         let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
         match rewrite_call(function) {
             Ok(None) => {}
@@ -56,7 +59,7 @@ fn rewrite_call(function: &mut Function) -> Result<Option<Expr>, SqlError> {
             }
             rename(&mut function.name, "to_unixtime", at);
         }
-        "json_value" => return returning(function),
+        "json_value" => return Ok(returning(function)),
         _ => {}
     }
     Ok(None)
@@ -77,6 +80,15 @@ fn conditional(list: &FunctionArgumentList) -> Result<Expr, SqlError> {
         conditions: vec![CaseWhen { condition: condition.clone(), result: result.clone() }],
         else_result: Some(Box::new(otherwise.clone())),
     })
+}
+
+/// `points[1].x`: DataFusion knows members after brackets as texts only.
+fn member_as_text(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(member) = access
+        && let Expr::Identifier(ident) = member
+    {
+        *member = text(fold(ident));
+    }
 }
 
 /// `TIMESTAMPDIFF(MINUTE, a, b)`: the unit looks like a column.
@@ -110,23 +122,18 @@ fn patterns(list: &mut FunctionArgumentList) -> Result<(), SqlError> {
 }
 
 /// `JSON_VALUE(document, path RETURNING type)`: what does not fit the type is NULL.
-fn returning(function: &mut Function) -> Result<Option<Expr>, SqlError> {
-    let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
-    let Some(position) =
-        list.clauses.iter().position(|clause| matches!(clause, FunctionArgumentClause::JsonReturningClause(_)))
-    else {
-        return Ok(None);
-    };
-    let FunctionArgumentClause::JsonReturningClause(returning) = list.clauses.remove(position) else {
-        return Ok(None);
-    };
-    Ok(Some(Expr::Cast {
+fn returning(function: &mut Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &mut function.args else { return None };
+    let is_type = |clause: &FunctionArgumentClause| matches!(clause, FunctionArgumentClause::JsonReturningClause(_));
+    let position = list.clauses.iter().position(is_type)?;
+    let FunctionArgumentClause::JsonReturningClause(returning) = list.clauses.remove(position) else { return None };
+    Some(Expr::Cast {
         kind: CastKind::TryCast,
         expr: Box::new(Expr::Function(function.clone())),
         data_type: returning.data_type,
         array: false,
         format: None,
-    }))
+    })
 }
 
 fn plain(argument: &FunctionArg) -> Option<&Expr> {
