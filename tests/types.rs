@@ -172,7 +172,7 @@ fn every_type_is_read_computed_with_and_printed() {
             match found {
                 Ok(rows) if sorted(&rows) == expected => {}
                 Ok(rows) => {
-                    wrong.push(format!("{how}: {query}\n  found    {:?}\n  expected {expected:?}", sorted(&rows)))
+                    wrong.push(format!("{how}: {query}\n  found    {:?}\n  expected {expected:?}", sorted(&rows)));
                 }
                 Err(error) => wrong.push(format!("{how}: {query}\n  failed: {error}")),
             }
