@@ -5,12 +5,15 @@
 mod aggregates;
 mod architecture;
 mod batch_equals_stream;
+mod functions;
 mod harness;
 mod kinesis_peers;
 mod live;
+mod oracle;
 mod peers;
 mod queries;
 mod reference_peers;
 mod refused;
 mod replays;
 mod sql;
+mod types;

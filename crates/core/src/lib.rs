@@ -15,6 +15,7 @@ mod sink;
 mod source;
 mod table;
 mod time;
+mod type_name;
 mod watermark;
 mod window;
 
@@ -29,5 +30,6 @@ pub use sink::{Emission, Sink, SinkError};
 pub use source::{BoxFuture, Source, SourceError, SourceEvent, SourceOutput, Stopped};
 pub use table::{Boundedness, Connectors, Metadata, MetadataColumn, Role, Roles, TableDecl};
 pub use time::{Clock, Duration, EventTime};
+pub use type_name::{type_name, with_type_names};
 pub use watermark::{IdlePolicy, ShardProgress, ShardState, Watermarks};
 pub use window::{Window, WindowSpec};

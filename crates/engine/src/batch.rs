@@ -11,7 +11,7 @@ use arrow::array::{Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, TableScan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
@@ -21,7 +21,7 @@ use millstream_core::{
 };
 use millstream_sql::{
     Catalog, ContinuousQuery, Effect, Leaf, LeafColumn, Operator, Relation, Session, SqlError, SystemTable, Table,
-    Target, WindowAssign, WindowBound, apply, parse, relation_of,
+    Target, WindowAssign, WindowBound, apply, is_reference_scan, parse, relation_of,
 };
 
 use crate::close::ClosePlan;
@@ -83,6 +83,14 @@ pub fn run_batch(
         batch.rejected += read.rejected;
         sources.insert(name.clone(), read.rows);
     }
+    for table in references(&queries)? {
+        let option = |error: millstream_core::OptionError| SqlError::new(error.to_string());
+        let mut reference = connectors.reference(&table.decl).map_err(option)?;
+        let loaded = runtime.block_on(reference.load(None)).map_err(|error| SqlError::new(error.to_string()))?;
+        let loaded = loaded.ok_or_else(|| SqlError::new(format!("`{}` gave nothing", table.decl.name)))?;
+        batch.rejected += loaded.rejected_count;
+        sources.entry(table.decl.name.clone()).or_insert(loaded.rows);
+    }
     for query in &queries {
         let rows = run_query(&session, runtime, query, &sources)?;
         let (table, connector) = match &query.target {
@@ -92,6 +100,27 @@ pub fn run_batch(
         batch.results.push(BatchResult { table, connector, rows });
     }
     Ok(batch)
+}
+
+/// The tables that queries join as a whole.
+fn references(queries: &[ContinuousQuery]) -> Result<Vec<Arc<Table>>, SqlError> {
+    let mut tables = Vec::new();
+    for query in queries {
+        query.pipeline.batch.apply(|node| {
+            match node {
+                LogicalPlan::TableScan(scan) if is_reference_scan(scan) => match relation_of(scan.source.as_ref()) {
+                    Some(Relation::Table(table)) => tables.push(Arc::clone(table)),
+                    _ => {
+                        let error = SqlError::new("a live table as it is at some time is not part of a batch run");
+                        return Err(error.hint("run it without --batch").into());
+                    }
+                },
+                _ => {}
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(tables)
 }
 
 /// Reads a bounded source to its end and decodes it.

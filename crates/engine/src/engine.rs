@@ -25,6 +25,7 @@ use crate::live_table::{Holds, LiveTable};
 use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
 use crate::output::Captured;
+use crate::reference::References;
 use crate::source::SourceSpec;
 use crate::stats::{QueryStats, SourceStats};
 use crate::threads;
@@ -189,6 +190,7 @@ pub(crate) struct Inner {
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) errors: Arc<LiveTable>,
     pub(crate) faults: FaultLog,
+    pub(crate) references: References,
     pub(crate) next_id: AtomicU64,
     /// Lanes that have caught up with their main one.
     pub(crate) merged: mpsc::UnboundedSender<LaneId>,
@@ -311,6 +313,7 @@ impl Engine {
             budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             errors,
             faults,
+            references: References::default(),
             next_id: AtomicU64::new(1),
             merged: merged_sender,
             open_sinks: watch::Sender::new(0),

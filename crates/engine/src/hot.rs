@@ -117,8 +117,7 @@ impl CompiledHot {
         let mut selected: Option<BooleanArray> = None;
         for filter in &self.filters {
             let mask = filter.evaluate(&batch)?.into_array(batch.num_rows())?;
-            let mask = mask.as_boolean();
-            let mask = if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() };
+            let mask = passing(mask.as_boolean());
             if mask.true_count() == mask.len() {
                 continue;
             }
@@ -132,6 +131,11 @@ impl CompiledHot {
         let columns = self.outputs.iter().map(|output| output.evaluate(&batch)?.into_array(rows));
         Ok(HotRows { columns: columns.collect::<Result<_>>()?, rows, selected })
     }
+}
+
+/// A condition's result with NULL as not passing.
+pub(crate) fn passing(mask: &BooleanArray) -> BooleanArray {
+    if mask.null_count() > 0 { prep_null_mask_filter(mask) } else { mask.clone() }
 }
 
 /// The mask over all rows, of a second mask over the rows that a first one let pass.

@@ -1,4 +1,4 @@
-//! What has been created: tables, views and materialized views, by name.
+//! What has been created: tables, views and materialized views by name, and functions by theirs.
 //!
 //! A catalog is a value. Applying a script works on a copy, which replaces the original when every statement took
 //! effect; so a script takes effect whole or not at all.
@@ -12,6 +12,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast;
 use millstream_core::{Duration, IdlePolicy, Metadata, Roles, TableDecl};
 
+use crate::functions::defined::Function;
 use crate::pipeline::Pipeline;
 use crate::{SqlError, parse};
 
@@ -146,7 +147,9 @@ impl Relation {
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     relations: BTreeMap<String, Relation>,
-    /// For each view or query the relations it reads, so that nothing in use is dropped.
+    functions: BTreeMap<String, Arc<Function>>,
+    /// For each view or query the relations it reads, so that nothing in use is dropped. Functions stand in it under
+    /// [`Function::key`].
     readers: BTreeMap<String, Vec<String>>,
 }
 
@@ -156,7 +159,7 @@ impl Catalog {
     pub fn new(system: impl IntoIterator<Item = SystemTable>) -> Self {
         let relations =
             system.into_iter().map(|table| (table.name.clone(), Relation::System(Arc::new(table)))).collect();
-        Self { relations, readers: BTreeMap::new() }
+        Self { relations, ..Self::default() }
     }
 
     /// The relation with this name.
@@ -205,15 +208,44 @@ impl Catalog {
     }
 
     pub(crate) fn remove(&mut self, name: &str) -> Result<(), SqlError> {
+        self.refuse_in_use(name, "read")?;
+        self.relations.remove(name);
+        self.readers.remove(name);
+        Ok(())
+    }
+
+    fn refuse_in_use(&self, name: &str, how: &str) -> Result<(), SqlError> {
         let in_use: Vec<&str> = (self.readers.iter())
             .filter(|(reader, reads)| *reader != name && reads.iter().any(|read| read == name))
             .map(|(reader, _)| reader.as_str())
             .collect();
-        if !in_use.is_empty() {
-            return Err(SqlError::new(format!("`{name}` is read by {}", in_use.join(", "))).hint("drop those first"));
+        if in_use.is_empty() {
+            return Ok(());
         }
-        self.relations.remove(name);
-        self.readers.remove(name);
+        Err(SqlError::new(format!("`{name}` is {how} by {}", in_use.join(", "))).hint("drop those first"))
+    }
+
+    /// The defined function with this name.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<&Arc<Function>> {
+        self.functions.get(name)
+    }
+
+    /// Defined functions by name.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values()
+    }
+
+    pub(crate) fn insert_function(&mut self, function: Function, uses: Vec<String>) {
+        self.readers.insert(Function::key(&function.name), uses);
+        self.functions.insert(function.name.clone(), Arc::new(function));
+    }
+
+    pub(crate) fn remove_function(&mut self, name: &str) -> Result<(), SqlError> {
+        let key = Function::key(name);
+        self.refuse_in_use(&key, "used")?;
+        self.functions.remove(name);
+        self.readers.remove(&key);
         Ok(())
     }
 

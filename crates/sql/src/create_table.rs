@@ -8,7 +8,7 @@ use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
 use millstream_core::{Connectors, Duration, IdlePolicy, Metadata, OptionError, Options, TableDecl};
 
-use crate::catalog::{Column, ColumnKind, Progress, Table, TimeAttribute, input_schema};
+use crate::catalog::{Catalog, Column, ColumnKind, Progress, Table, TimeAttribute, input_schema};
 use crate::parse::{self, CreateTable, WatermarkDef, WithOption};
 use crate::session::Session;
 use crate::window::interval_ms;
@@ -21,13 +21,15 @@ const DEFAULT_MAX_FUTURE_SKEW: Duration = Duration::from_secs(3600);
 /// A table wider than this is refused.
 const MAX_COLUMNS: usize = 1000;
 
-/// Resolves a declaration. Does no I/O.
+/// Resolves a declaration; answers the functions its columns use, too. Does no I/O.
 pub(crate) fn resolve(
     session: &Session,
     connectors: &dyn Connectors,
+    catalog: &Catalog,
     declaration: &CreateTable,
-) -> Result<Table, SqlError> {
-    let columns = resolve_columns(session, declaration)?;
+) -> Result<(Table, Vec<String>), SqlError> {
+    let mut uses = Vec::new();
+    let columns = resolve_columns(session, catalog, declaration, &mut uses)?;
     let time = declaration.watermark.as_ref().map(|mark| resolve_watermark(session, mark, &columns)).transpose()?;
     let physical = columns.iter().filter(|column| matches!(column.kind, ColumnKind::Physical(_)));
     let physical = Arc::new(Schema::new(physical.map(|column| Arc::clone(&column.field)).collect::<Vec<FieldRef>>()));
@@ -46,7 +48,7 @@ pub(crate) fn resolve(
     };
     let roles = connectors.check(&decl).map_err(place)?;
     let schema = Arc::new(Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
-    Ok(Table { decl, columns, schema, time, progress, roles })
+    Ok((Table { decl, columns, schema, time, progress, roles }, uses))
 }
 
 /// An error of an option, placed where the option is written.
@@ -55,7 +57,12 @@ pub(crate) fn option_error(error: &OptionError, options: &[WithOption], table: O
     SqlError::new(error.to_string()).at(at.or(table))
 }
 
-fn resolve_columns(session: &Session, declaration: &CreateTable) -> Result<Vec<Column>, SqlError> {
+fn resolve_columns(
+    session: &Session,
+    catalog: &Catalog,
+    declaration: &CreateTable,
+    uses: &mut Vec<String>,
+) -> Result<Vec<Column>, SqlError> {
     if declaration.columns.len() > MAX_COLUMNS {
         return Err(SqlError::new(format!("a table has at most {MAX_COLUMNS} columns")).at(declaration.name.at));
     }
@@ -82,8 +89,11 @@ fn resolve_columns(session: &Session, declaration: &CreateTable) -> Result<Vec<C
         columns.into_iter().zip(&declaration.columns).map(|(column, declared)| match (column, &declared.kind) {
             (None, parse::ColumnKind::Computed(expr)) => {
                 let at = Position::of(expr.span()).or(declared.name.at);
-                let bound = session.bind_expr((**expr).clone(), &inputs).map_err(|error| error.at(at))?;
-                let bound = Session::coerce(bound, &inputs).map_err(|error| error.at(at))?;
+                let bound = session.bind_expr(catalog, (**expr).clone(), &inputs).and_then(|(bound, used)| {
+                    uses.extend(used);
+                    session.simplify(Session::coerce(bound, &inputs)?, &inputs)
+                });
+                let bound = bound.map_err(|error| error.at(at))?;
                 let data_type = bound.get_type(&inputs)?;
                 let field = Arc::new(Field::new(&declared.name.text, data_type, true));
                 Ok(Column { field, kind: ColumnKind::Computed(Box::new(bound)) })
@@ -129,7 +139,8 @@ fn resolve_watermark(session: &Session, mark: &WatermarkDef, columns: &[Column])
     let delay = match mark.expression.as_ref() {
         bare if is_column(bare) => Some(Duration(0)),
         ast::Expr::BinaryOp { left, op: ast::BinaryOperator::Minus, right } if is_column(left) => {
-            interval_ms(&session.bind_expr((**right).clone(), &DFSchema::empty())?).filter(|delay| delay.0 >= 0)
+            let (bound, _) = session.bind_expr(&Catalog::default(), (**right).clone(), &DFSchema::empty())?;
+            interval_ms(&bound).filter(|delay| delay.0 >= 0)
         }
         _ => None,
     };

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::sql::sqlparser::ast;
 use millstream_core::{Connectors, Duration, Options};
 
 use crate::catalog::{Catalog, ColumnKind, MaterializedView, Relation, Table, View, is_final_field};
 use crate::create_table::{self, option_error};
 use crate::explain::explain;
-use crate::parse::{DropKind, Name, QueryAction, ShowKind, Statement, StatementKind, WithOption};
+use crate::functions::defined::{Function, define};
+use crate::parse::{CreateFunction, DropKind, Name, QueryAction, ShowKind, Statement, StatementKind, WithOption};
 use crate::pipeline::Pipeline;
 use crate::plan::{Purpose, SinkColumn, plan_query, reads_stream};
 use crate::session::{Reading, Session};
@@ -115,8 +116,11 @@ impl Applier<'_> {
                 if declaration.if_not_exists && self.catalog.get(&declaration.name.text).is_some() {
                     return Ok(Effect::Existed { kind: "table", name: declaration.name.text.clone() });
                 }
-                let table = create_table::resolve(self.session, self.connectors, declaration)?;
+                let (table, uses) = create_table::resolve(self.session, self.connectors, self.catalog, declaration)?;
                 self.catalog.insert(&declaration.name, Relation::Table(Arc::new(table)))?;
+                if !uses.is_empty() {
+                    self.catalog.set_reads(&declaration.name.text, uses);
+                }
                 Ok(Effect::Created { kind: "table", name: declaration.name.text.clone() })
             }
             StatementKind::CreateView { name, query, or_replace, if_not_exists } => {
@@ -125,6 +129,8 @@ impl Applier<'_> {
             StatementKind::CreateMaterializedView { name, options, query, if_not_exists } => {
                 self.create_materialized_view(name, options, query, *if_not_exists)
             }
+            StatementKind::CreateFunction(declaration) => self.create_function(declaration),
+            StatementKind::ShowFunctions => self.show_functions(),
             StatementKind::Insert { table, columns, query } => self.insert(table, columns, query),
             StatementKind::Drop { what, name, if_exists } => self.drop(*what, name, *if_exists),
             StatementKind::Show(kind) => Ok(Effect::Show(*kind)),
@@ -168,6 +174,50 @@ impl Applier<'_> {
         }
         self.catalog.set_reads(&name.text, reads);
         Ok(Effect::Created { kind: "view", name: name.text.clone() })
+    }
+
+    fn create_function(&mut self, declaration: &CreateFunction) -> Result<Effect, SqlError> {
+        let name = &declaration.name;
+        // With its brackets: a table may have the same name, and is something else.
+        let shown = Function::key(&name.text);
+        if self.catalog.function(&name.text).is_some() {
+            if declaration.if_not_exists {
+                return Ok(Effect::Existed { kind: "function", name: shown });
+            }
+            return Err(SqlError::new(format!("a function named `{}` exists already", name.text))
+                .at(name.at)
+                .hint("choose another name, or DROP FUNCTION it first"));
+        }
+        let (function, uses) = define(self.session, self.catalog, declaration)?;
+        self.catalog.insert_function(function, uses);
+        Ok(Effect::Created { kind: "function", name: shown })
+    }
+
+    fn drop_function(&mut self, name: &Name, if_exists: bool) -> Result<Effect, SqlError> {
+        if self.catalog.function(&name.text).is_none() && !if_exists {
+            let names: Vec<&str> = self.catalog.functions().map(|function| function.name.as_str()).collect();
+            let error = SqlError::new(format!("function `{}` does not exist", name.text)).at(name.at);
+            return Err(if names.is_empty() { error } else { error.hint(format!("there are: {}", names.join(", "))) });
+        }
+        self.catalog.remove_function(&name.text).map_err(|error| error.at(name.at))?;
+        Ok(Effect::Dropped { kind: "function", name: Function::key(&name.text) })
+    }
+
+    /// The defined functions, as rows.
+    fn show_functions(&self) -> Result<Effect, SqlError> {
+        let row = |function: &Arc<Function>| {
+            let returns = type_name(&function.returns);
+            vec![lit(&function.name), lit(function.parameter_list()), lit(returns), lit(&function.text)]
+        };
+        let mut rows: Vec<Vec<Expr>> = self.catalog.functions().map(row).collect();
+        let none = rows.is_empty();
+        if none {
+            rows.push(vec![lit(""); 4]);
+        }
+        let names = ["name", "parameters", "returns", "body"];
+        let columns = (1..).zip(names).map(|(index, name)| col(format!("column{index}")).alias(name));
+        let plan = LogicalPlanBuilder::values(rows)?.filter(lit(!none))?.project(columns)?.build()?;
+        Ok(Effect::Rows(Lookup { plan: self.session.analyze(plan)? }))
     }
 
     fn create_materialized_view(
@@ -250,6 +300,7 @@ impl Applier<'_> {
             DropKind::Table => "table",
             DropKind::View => "view",
             DropKind::MaterializedView => "materialized view",
+            DropKind::Function => return self.drop_function(name, if_exists),
             DropKind::Query => {
                 // A query that feeds a live table goes with its table, and only when nothing reads that.
                 if matches!(self.catalog.get(&name.text), Some(Relation::MaterializedView(_))) {

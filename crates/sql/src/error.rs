@@ -5,6 +5,7 @@ use std::fmt;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
+use millstream_core::with_type_names;
 
 /// A statement that was refused, or could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,14 +148,14 @@ impl From<DataFusionError> for SqlError {
                 let remarks: Vec<&str> = (diagnostic.notes.iter().map(|note| note.message.as_str()))
                     .chain(diagnostic.helps.iter().map(|help| help.message.as_str()))
                     .collect();
-                (at, (!remarks.is_empty()).then(|| remarks.join("; ")))
+                (at, (!remarks.is_empty()).then(|| with_type_names(&remarks.join("; "))))
             }
         };
         let text = error.find_root().strip_backtrace();
         let message = ["Error during planning: ", "Schema error: ", "SQL error: ", "This feature is not implemented: "]
             .into_iter()
             .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
-        Self { code: None, message: message.trim_end().replace('\n', " "), at, hint }
+        Self { code: None, message: with_type_names(&message.trim_end().replace('\n', " ")), at, hint }
     }
 }
 

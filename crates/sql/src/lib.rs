@@ -17,13 +17,16 @@ mod plan;
 mod session;
 mod window;
 
+pub use millstream_core::type_name;
+
 pub use catalog::{
     Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SystemTable, Table, TimeAttribute, View,
 };
 pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
-pub use parse::{QueryAction, ShowKind, Statement, Unreadable, parse, parse_each, type_name};
+pub use functions::defined::Function;
+pub use parse::{QueryAction, ShowKind, Statement, Unreadable, parse, parse_each};
 pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
     Warning, WindowBound,

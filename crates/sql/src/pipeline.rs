@@ -88,6 +88,8 @@ pub struct Top {
     pub partition_by: Vec<Expr>,
     pub order_by: Vec<datafusion::logical_expr::SortExpr>,
     pub limit: usize,
+    /// Of rows that are equal in the order the later ones come first: the order is from the newest to the oldest.
+    pub later_first: bool,
     /// The leaf's schema with the row number behind it.
     pub schema: DFSchemaRef,
     /// Partitions that have not changed for so long go.

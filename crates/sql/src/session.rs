@@ -6,22 +6,25 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::common::TableReference;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner};
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion::optimizer::OptimizerContext;
 use datafusion::optimizer::analyzer::Analyzer;
 use datafusion::optimizer::optimizer::Optimizer;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use crate::as_of::{AsOf, NOW_SCHEMA};
 use crate::catalog::{Catalog, Relation, Table};
+use crate::functions::defined::{self, Function};
 use crate::plan::unknown_relation;
 use crate::window::WindowFunctions;
 use crate::{SqlError, functions};
@@ -57,9 +60,7 @@ impl Session {
         options.sql_parser.map_string_types_to_utf8view = false;
         options.optimizer.enable_dynamic_filter_pushdown = false;
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
-        for function in functions::all(clock) {
-            state.register_udf(function)?;
-        }
+        functions::register(&mut state, &clock)?;
         Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions), Arc::new(AsOf)] })
     }
 }
@@ -115,33 +116,61 @@ impl Session {
         let names = Names { session: self, catalog, reading, depth: 0, read: Mutex::default() };
         let plan = names.plan(query.clone()).map_err(|error| match SqlError::from(error) {
             error @ SqlError { at: Some(_), .. } => error,
-            error => error.at(unknown_relation(&query, catalog)),
+            error => {
+                let call = defined::place_of(&query, catalog, &error);
+                error.at(unknown_relation(&query, catalog)).at(call)
+            }
         })?;
         let read = names.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok((plan, read.into_iter().collect()))
     }
 
-    /// Plans an expression over a schema.
+    /// Whether there is such a function without anybody having defined it.
+    pub(crate) fn has_function(&self, name: &str) -> bool {
+        let state = &self.state;
+        state.scalar_functions().contains_key(name)
+            || state.higher_order_functions().contains_key(name)
+            || state.aggregate_functions().contains_key(name)
+            || state.window_functions().contains_key(name)
+    }
+
+    /// Plans an expression over a schema and answers the functions it uses.
     pub(crate) fn bind_expr(
         &self,
+        catalog: &Catalog,
         expr: ast::Expr,
-        schema: &datafusion::common::DFSchema,
-    ) -> Result<datafusion::logical_expr::Expr, SqlError> {
-        let catalog = Catalog::default();
-        let names =
-            Names { session: self, catalog: &catalog, reading: Reading::Continuous, depth: 0, read: Mutex::default() };
+        schema: &DFSchema,
+    ) -> Result<(Expr, Vec<String>), SqlError> {
+        let names = Names { session: self, catalog, reading: Reading::Continuous, depth: 0, read: Mutex::default() };
         let planner = SqlToRel::new_with_options(&names, parser_options());
-        Ok(planner.sql_to_expr(expr, schema, &mut datafusion::sql::planner::PlannerContext::new())?)
+        let place = |error: SqlError| match error {
+            SqlError { at: Some(_), .. } => error,
+            error => {
+                let call = defined::place_of(&expr, catalog, &error);
+                error.at(call)
+            }
+        };
+        let bound = planner
+            .sql_to_expr(expr.clone(), schema, &mut datafusion::sql::planner::PlannerContext::new())
+            .and_then(|bound| defined::inline_expr(bound, schema))
+            .map_err(|error| place(error.into()))?;
+        let read = names.read.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok((bound, read.into_iter().collect()))
     }
 
     /// Resolves the types of an expression over a schema.
-    pub(crate) fn coerce(
-        expr: datafusion::logical_expr::Expr,
-        schema: &datafusion::common::DFSchema,
-    ) -> Result<datafusion::logical_expr::Expr, SqlError> {
-        use datafusion::common::tree_node::TreeNode;
+    pub(crate) fn coerce(expr: Expr, schema: &DFSchema) -> Result<Expr, SqlError> {
         let mut rewriter = datafusion::optimizer::analyzer::type_coercion::TypeCoercionRewriter::new(schema);
         Ok(expr.rewrite(&mut rewriter)?.data)
+    }
+
+    /// Simplifies an expression whose types are resolved: some functions are only there to be replaced by others.
+    pub(crate) fn simplify(&self, expr: Expr, schema: &DFSchema) -> Result<Expr, SqlError> {
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::new(schema.clone()))
+            .with_config_options(Arc::clone(self.state.config_options()))
+            .build();
+        Ok(ExprSimplifier::new(context).simplify(expr)?)
     }
 
     /// Resolves types: what a batch engine calls analysis.
@@ -196,7 +225,8 @@ struct Names<'a> {
 impl Names<'_> {
     fn plan(&self, query: ast::Query) -> Result<LogicalPlan> {
         let planner = SqlToRel::new_with_options(self, parser_options());
-        planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))
+        let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))?;
+        defined::inline(plan, self.session.state.config_options())
     }
 
     fn inline(&self, query: &ast::Query) -> Result<Box<LogicalPlan>> {
@@ -259,6 +289,10 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if let Some(function) = self.catalog.function(name) {
+            self.note([Function::key(name)]);
+            return Some(function.callable());
+        }
         self.session.state.scalar_functions().get(name).cloned()
     }
 
@@ -283,7 +317,8 @@ impl ContextProvider for Names<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.session.state.scalar_functions().keys().cloned().collect()
+        let defined = self.catalog.functions().map(|function| function.name.clone());
+        self.session.state.scalar_functions().keys().cloned().chain(defined).collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

@@ -4,7 +4,7 @@ WITH ('connector' = 'stream', 'stream' = 'clicks', 'format' = 'json');
 CREATE MATERIALIZED VIEW r AS
 SELECT id, k, v, n, ts
 FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts ASC) AS place
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts, id ASC) AS place
   FROM clicks
 )
 WHERE place = 1;

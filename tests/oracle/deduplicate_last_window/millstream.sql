@@ -4,7 +4,7 @@ WITH ('connector' = 'stream', 'stream' = 'clicks', 'format' = 'json');
 CREATE MATERIALIZED VIEW r AS
 SELECT window_start, window_end, id, k, v, ts
 FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY ts DESC) AS place
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k ORDER BY ts DESC, id DESC) AS place
   FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '30' SECOND))
 )
 WHERE place = 1;

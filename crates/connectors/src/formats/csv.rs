@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
-use millstream_core::{Chunk, Decoded, Decoder, Encoder, FormatError, OptionError, OptionReader, Rejected, TableDecl};
+use millstream_core::{
+    Chunk, Decoded, Decoder, Encoder, FormatError, OptionError, OptionReader, Rejected, TableDecl, type_name,
+};
 
 use super::json::{Column, Cursor, Settings, column_for, reason};
 
@@ -52,7 +54,10 @@ pub(crate) fn quote_and_delimiter(table: &TableDecl, options: &OptionReader<'_>)
 fn read(table: &TableDecl, options: &OptionReader<'_>) -> Result<Dialect, OptionError> {
     if let Some(field) = table.schema.fields().iter().find(|field| field.data_type().is_nested()) {
         let (name, kind) = (field.name(), field.data_type());
-        let message = format!("'csv' cannot hold column `{name}` of type {kind}; use 'json', or leave the column out");
+        let message = format!(
+            "'csv' cannot hold column `{name}` of type {}; use 'json', or leave the column out",
+            type_name(kind)
+        );
         return Err(OptionError::new("format", message));
     }
     let delimiter = one_byte(options, "csv.field-delimiter", b',')?;

@@ -16,6 +16,7 @@ use millstream_core::{Duration, EventTime};
 use millstream_sql::{IntervalJoin, Leaf};
 
 use super::{Given, Operator, Taken};
+use crate::hot::passing;
 use crate::physical::physical_expr;
 
 /// Candidate pairs are looked at in portions of this many: a popular key must not need all memory at once.
@@ -117,7 +118,7 @@ impl IntervalJoinOperator {
             None => BooleanArray::from(vec![true; pairs.len()]),
             Some(filter) => {
                 let mask = filter.evaluate(&joined)?.into_array(pairs.len())?;
-                arrow::compute::prep_null_mask_filter(mask.as_boolean())
+                passing(mask.as_boolean())
             }
         };
         let mut first_left = vec![false; pairs.len()];

@@ -21,6 +21,7 @@ pub(crate) struct TopOperator {
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
     order_by: Vec<Arc<dyn PhysicalExpr>>,
     limit: usize,
+    later_first: bool,
     ttl: Option<Duration>,
     keys: RowConverter,
     order: RowConverter,
@@ -33,7 +34,7 @@ pub(crate) struct TopOperator {
 }
 
 struct Partition {
-    /// The first rows, in order; of equal ones the earlier comes first.
+    /// The first rows, in order.
     first: Vec<(OwnedRow, OwnedRow)>,
     changed_at: EventTime,
     /// How many of its rows have been given.
@@ -59,6 +60,7 @@ impl TopOperator {
             partition_by,
             order_by,
             limit: top.limit,
+            later_first: top.later_first,
             ttl: top.ttl,
             partitions: HashMap::new(),
             changed: BTreeSet::new(),
@@ -115,7 +117,8 @@ impl Operator for TopOperator {
                 changed_at: self.now,
                 given: 0,
             });
-            let place = partition.first.partition_point(|(other, _)| *other <= order);
+            let comes_before = |other: &OwnedRow| if self.later_first { *other < order } else { *other <= order };
+            let place = partition.first.partition_point(|(other, _)| comes_before(other));
             if place < self.limit {
                 partition.first.insert(place, (order, whole.row(row).owned()));
                 partition.first.truncate(self.limit);

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::types::parse_type;
-use super::{ColumnDef, ColumnKind, CreateTable, Name, WatermarkDef, WithOption, parse_name};
+use super::{ColumnDef, ColumnKind, CreateTable, Name, WatermarkDef, WithOption, parse_expression, parse_name};
 use crate::{Position, SqlError};
 
 /// Reads from the table's name on.
@@ -38,7 +38,7 @@ fn parse_element(parser: &mut Parser<'_>, table: &mut CreateTable) -> Result<(),
         parser.next_token();
         let column = parse_name(parser)?;
         parser.expect_keyword(Keyword::AS)?;
-        let expression = Box::new(parser.parse_expr()?);
+        let expression = parse_expression(parser)?;
         if table.watermark.is_some() {
             return Err(SqlError::new("a table has at most one WATERMARK").at(at));
         }
@@ -65,7 +65,7 @@ fn parse_element(parser: &mut Parser<'_>, table: &mut CreateTable) -> Result<(),
 
 fn parse_column(parser: &mut Parser<'_>, name: &Name, primary_key: &mut Vec<Name>) -> Result<ColumnKind, SqlError> {
     if parser.parse_keyword(Keyword::AS) {
-        return Ok(ColumnKind::Computed(Box::new(parser.parse_expr()?)));
+        return Ok(ColumnKind::Computed(parse_expression(parser)?));
     }
     let data_type = parse_type(parser)?;
     let mut nullable = true;

@@ -3,7 +3,7 @@
 use std::any::TypeId;
 
 use datafusion::sql::sqlparser::ast::{Expr, SetExpr, Statement};
-use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -68,6 +68,14 @@ impl Dialect for NativeDialect {
     /// `FOR SYSTEM_TIME AS OF` must parse, so that it can be refused in words instead of ignored.
     fn supports_table_versioning(&self) -> bool {
         true
+    }
+
+    /// `a ->> 'b' = 'c'` compares, as in Postgres: JSON operators bind before comparisons.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        match parser.peek_token_ref().token {
+            Token::Arrow | Token::LongArrow => Some(Ok(self.prec_value(Precedence::Ampersand))),
+            _ => None,
+        }
     }
 
     /// `TABLE events` where an expression is expected: `TUMBLE(TABLE events, …)` reads the whole table.

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    CeilFloorKind, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, VisitMut, VisitorMut,
+    CeilFloorKind, DateTimeField, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
-/// Rewrites every such call of a query.
-pub(super) fn rewrite(query: &mut Query) -> Result<(), ParserError> {
-    match query.visit(&mut Floors) {
+/// Rewrites every such call of a query or an expression.
+pub(super) fn rewrite(part: &mut impl VisitMut) -> Result<(), ParserError> {
+    match part.visit(&mut Floors) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }

@@ -1,13 +1,16 @@
 //! Text to statements. Expressions and queries are sqlparser's; the statements around them are read here, because
 //! their grammar is Flink's.
 
+mod calls;
+mod create_function;
 mod create_table;
 mod dialect;
 mod floor;
+mod pattern;
 mod statement;
 mod types;
 
-use datafusion::sql::sqlparser::ast::{Ident, Query};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
@@ -16,10 +19,10 @@ use crate::{Position, SqlError};
 use dialect::NativeDialect;
 
 pub(crate) use statement::{
-    ColumnDef, ColumnKind, CreateTable, DropKind, Name, StatementKind, WatermarkDef, WithOption,
+    ColumnDef, ColumnKind, CreateFunction, CreateTable, DropKind, Name, Parameter, StatementKind, WatermarkDef,
+    WithOption,
 };
 pub use statement::{QueryAction, ShowKind, Statement};
-pub use types::type_name;
 
 /// A script longer than this is refused; KDA allowed 100 KB of SQL.
 const MAX_SCRIPT_BYTES: usize = 1 << 20;
@@ -171,9 +174,10 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
                 "TABLES" => Ok(StatementKind::Show(ShowKind::Tables)),
                 "QUERIES" => Ok(StatementKind::Show(ShowKind::Queries)),
                 "STREAMS" => Ok(StatementKind::Show(ShowKind::Streams)),
+                "FUNCTIONS" => Ok(StatementKind::ShowFunctions),
                 other => Err(SqlError::new(format!("SHOW {other} is unknown"))
                     .at(word.at)
-                    .hint("there are SHOW TABLES, SHOW QUERIES and SHOW STREAMS")),
+                    .hint("there are SHOW TABLES, SHOW QUERIES, SHOW STREAMS and SHOW FUNCTIONS")),
             }
         }
         "DESCRIBE" | "DESC" => Ok(StatementKind::Describe(parse_name(parser)?)),
@@ -203,8 +207,17 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
 
 fn parse_query(parser: &mut Parser<'_>) -> Result<Box<Query>, SqlError> {
     let mut query = parser.parse_query()?;
-    floor::rewrite(&mut query)?;
+    floor::rewrite(query.as_mut())?;
+    calls::rewrite(query.as_mut())?;
     Ok(query)
+}
+
+/// An expression outside of a query: a computed column, the body of a function.
+fn parse_expression(parser: &mut Parser<'_>) -> Result<Box<Expr>, SqlError> {
+    let mut expr = parser.parse_expr()?;
+    floor::rewrite(&mut expr)?;
+    calls::rewrite(&mut expr)?;
+    Ok(Box::new(expr))
 }
 
 fn parse_create(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
@@ -235,9 +248,18 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
             parser.expect_keyword(Keyword::AS)?;
             Ok(StatementKind::CreateMaterializedView { name, options, query: parse_query(parser)?, if_not_exists })
         }
+        "FUNCTION" => {
+            if or_replace {
+                return Err(SqlError::new("CREATE OR REPLACE FUNCTION is not supported")
+                    .at(word.at)
+                    .hint("DROP FUNCTION first: what uses it has to be dropped too"));
+            }
+            let if_not_exists = parse_if_not_exists(parser);
+            Ok(StatementKind::CreateFunction(create_function::parse(parser, if_not_exists)?))
+        }
         other => Err(SqlError::new(format!("CREATE {other} is unknown"))
             .at(word.at)
-            .hint("there are CREATE TABLE, CREATE VIEW and CREATE MATERIALIZED VIEW")),
+            .hint("there are CREATE TABLE, CREATE VIEW, CREATE MATERIALIZED VIEW and CREATE FUNCTION")),
     }
 }
 
@@ -268,6 +290,7 @@ fn parse_drop(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
         "TABLE" => DropKind::Table,
         "VIEW" => DropKind::View,
         "QUERY" => DropKind::Query,
+        "FUNCTION" => DropKind::Function,
         "MATERIALIZED" => {
             expect_words(parser, &["VIEW"])?;
             DropKind::MaterializedView
@@ -275,7 +298,7 @@ fn parse_drop(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
         other => {
             return Err(SqlError::new(format!("DROP {other} is unknown"))
                 .at(word.at)
-                .hint("there are DROP TABLE, DROP VIEW, DROP MATERIALIZED VIEW and DROP QUERY"));
+                .hint("there are DROP TABLE, DROP VIEW, DROP MATERIALIZED VIEW, DROP FUNCTION and DROP QUERY"));
         }
     };
     let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);

@@ -39,11 +39,13 @@ pub(crate) struct Name {
 #[derive(Clone, Debug)]
 pub(crate) enum StatementKind {
     CreateTable(CreateTable),
+    CreateFunction(CreateFunction),
     CreateView { name: Name, query: Box<Query>, or_replace: bool, if_not_exists: bool },
     CreateMaterializedView { name: Name, options: Vec<WithOption>, query: Box<Query>, if_not_exists: bool },
     Insert { table: Name, columns: Vec<Name>, query: Box<Query> },
     Drop { what: DropKind, name: Name, if_exists: bool },
     Show(ShowKind),
+    ShowFunctions,
     Describe(Name),
     Explain(Box<Query>),
     Set { key: String, value: String },
@@ -58,6 +60,7 @@ pub(crate) enum DropKind {
     View,
     MaterializedView,
     Query,
+    Function,
 }
 
 /// What SHOW lists.
@@ -118,4 +121,22 @@ pub(crate) struct WatermarkDef {
     pub column: Name,
     pub expression: Box<Expr>,
     pub at: Option<Position>,
+}
+
+/// `CREATE FUNCTION name(parameters) RETURNS type RETURN body`.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateFunction {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub parameters: Vec<Parameter>,
+    /// `None`: that of the body.
+    pub returns: Option<DataType>,
+    pub body: Box<Expr>,
+}
+
+/// One parameter of CREATE FUNCTION.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    pub name: Name,
+    pub data_type: DataType,
 }

@@ -1,4 +1,4 @@
-//! SQL types of column declarations, to Arrow and back. The grammar is Flink's.
+//! SQL types of column declarations, to Arrow. The grammar is Flink's.
 
 use std::sync::Arc;
 
@@ -18,13 +18,40 @@ const MAX_DEPTH: usize = 32;
 
 /// Reads a type at the parser's position.
 pub(crate) fn parse_type(parser: &mut Parser<'_>) -> Result<DataType, SqlError> {
-    parse_nested(parser, 0)
+    let mut nesting = Nesting::default();
+    let data_type = parse_nested(parser, &mut nesting)?;
+    if nesting.closed {
+        return Err(SqlError::new("a type is closed once too often: there is a > without its <")
+            .at(Position::of(parser.peek_token().span)));
+    }
+    Ok(data_type)
 }
 
-fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlError> {
+/// Where in a nested type the reader is.
+#[derive(Default)]
+struct Nesting {
+    depth: usize,
+    /// `>>` is one token: it has closed the enclosing type, too.
+    closed: bool,
+}
+
+impl Nesting {
+    fn close(&mut self, parser: &mut Parser<'_>, bracket: &Token) -> bool {
+        if *bracket != Token::Gt {
+            return parser.consume_token(bracket);
+        }
+        if std::mem::take(&mut self.closed) || parser.consume_token(bracket) {
+            return true;
+        }
+        self.closed = parser.consume_token(&Token::ShiftRight);
+        self.closed
+    }
+}
+
+fn parse_nested(parser: &mut Parser<'_>, nesting: &mut Nesting) -> Result<DataType, SqlError> {
     let token = parser.next_token();
     let at = Position::of(token.span);
-    if depth > MAX_DEPTH {
+    if nesting.depth > MAX_DEPTH {
         return Err(SqlError::new(format!("a type is nested deeper than {MAX_DEPTH} levels")).at(at));
     }
     let Token::Word(word) = &token.token else {
@@ -54,7 +81,8 @@ fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlEr
         "DATE" => DataType::Date32,
         "TIME" => {
             parse_numbers(parser)?;
-            DataType::Time32(TimeUnit::Millisecond)
+            // The type of TIME literals and of casts to TIME: others are not compared with them.
+            DataType::Time64(TimeUnit::Nanosecond)
         }
         "TIMESTAMP" => {
             let precision = parse_numbers(parser)?.first().copied().unwrap_or(DEFAULT_TIMESTAMP_PRECISION);
@@ -66,23 +94,30 @@ fn parse_nested(parser: &mut Parser<'_>, depth: usize) -> Result<DataType, SqlEr
             timestamp(precision, true).map_err(|error| error.at(at))?
         }
         "ROW" | "STRUCT" => {
-            let fields = parse_bracketed(parser, |parser| {
+            let fields = parse_bracketed(parser, nesting, |parser, nesting| {
                 let name = parser.parse_identifier()?;
-                Ok(Field::new(crate::parse::fold(&name), parse_nested(parser, depth + 1)?, true))
+                Ok(Field::new(crate::parse::fold(&name), parse_nested(parser, nesting)?, true))
             })?;
             DataType::Struct(Fields::from(fields))
         }
         "ARRAY" => {
-            let mut items = parse_bracketed(parser, |parser| parse_nested(parser, depth + 1))?;
+            let mut items = parse_bracketed(parser, nesting, parse_nested)?;
             match (items.pop(), items.is_empty()) {
                 (Some(item), true) => DataType::List(Arc::new(Field::new("item", item, true))),
                 _ => return Err(SqlError::new("ARRAY takes one type: ARRAY<STRING>").at(at)),
             }
         }
+        "MAP" => {
+            let items = parse_bracketed(parser, nesting, parse_nested)?;
+            match <[DataType; 2]>::try_from(items) {
+                Ok([DataType::Utf8, value]) => map(value),
+                _ => return Err(SqlError::new("MAP takes a STRING key and a type: MAP<STRING, DOUBLE>").at(at)),
+            }
+        }
         other => {
             return Err(SqlError::new(format!("unknown type {other}")).at(at).hint(
                 "known types: STRING, VARCHAR(n), BOOLEAN, TINYINT, SMALLINT, INT, BIGINT, FLOAT, DOUBLE, DECIMAL(p, s), \
-                 DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), BYTES, ROW<…>, ARRAY<…>",
+                 DATE, TIME, TIMESTAMP(p), TIMESTAMP_LTZ(p), BYTES, ROW<…>, ARRAY<…>, MAP<STRING, …>",
             ));
         }
     };
@@ -113,27 +148,36 @@ fn parse_zone(parser: &mut Parser<'_>) -> Result<bool, SqlError> {
     Ok(true)
 }
 
-/// `<a, b>` or `(a, b)`; nested closers `>>` come as one token and are taken apart.
+/// `<a, b>` or `(a, b)`.
 fn parse_bracketed<T>(
     parser: &mut Parser<'_>,
-    mut item: impl FnMut(&mut Parser<'_>) -> Result<T, SqlError>,
+    nesting: &mut Nesting,
+    mut item: impl FnMut(&mut Parser<'_>, &mut Nesting) -> Result<T, SqlError>,
 ) -> Result<Vec<T>, SqlError> {
     let close = match parser.next_token() {
         token if token.token == Token::Lt => Token::Gt,
         token if token.token == Token::LParen => Token::RParen,
         token => {
-            return Err(SqlError::new(format!("expected < after ROW or ARRAY, found {}", token.token))
+            return Err(SqlError::new(format!("expected < after ROW, ARRAY or MAP, found {}", token.token))
                 .at(Position::of(token.span)));
         }
     };
     let mut items = Vec::new();
+    nesting.depth += 1;
     loop {
-        items.push(item(parser)?);
-        if parser.consume_token(&close) {
+        items.push(item(parser, nesting)?);
+        if nesting.close(parser, &close) {
+            nesting.depth -= 1;
             return Ok(items);
         }
         parser.expect_token(&Token::Comma)?;
     }
+}
+
+/// A map with the names Arrow gives its entries.
+fn map(value: DataType) -> DataType {
+    let fields = vec![Field::new("key", DataType::Utf8, false), Field::new("value", value, true)];
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(Fields::from(fields)), false)), false)
 }
 
 fn decimal(numbers: &[u64]) -> Result<DataType, SqlError> {
@@ -159,39 +203,30 @@ fn timestamp(precision: u64, zoned: bool) -> Result<DataType, SqlError> {
     Ok(DataType::Timestamp(unit, zoned.then(|| UTC.into())))
 }
 
-/// The SQL name of a type, as DESCRIBE and the API print it.
-#[must_use]
-pub fn type_name(data_type: &DataType) -> String {
-    let precision = |unit: &TimeUnit| match unit {
-        TimeUnit::Second => 0,
-        TimeUnit::Millisecond => 3,
-        TimeUnit::Microsecond => 6,
-        TimeUnit::Nanosecond => 9,
-    };
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".to_owned(),
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int8 => "TINYINT".to_owned(),
-        DataType::Int16 => "SMALLINT".to_owned(),
-        DataType::Int32 => "INT".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
-        DataType::Float32 => "FLOAT".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-            format!("DECIMAL({precision}, {scale})")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::dialect::NativeDialect;
+    use millstream_core::type_name;
+
+    #[test]
+    fn nested_types_close_one_by_one() {
+        let read = |text: &str| {
+            let dialect = NativeDialect::default();
+            let mut parser = Parser::new(&dialect).try_with_sql(text).unwrap();
+            let data_type = parse_type(&mut parser).map_err(|error| error.message)?;
+            if parser.peek_token().token == Token::EOF { Ok(type_name(&data_type)) } else { Err("more".to_owned()) }
+        };
+        for text in [
+            "ARRAY<ARRAY<BIGINT>>",
+            "ARRAY<ARRAY<ARRAY<BIGINT>>>",
+            "ROW<a ARRAY<ROW<b INT>>, c MAP<STRING, ARRAY<ARRAY<DOUBLE>>>>",
+            "MAP<STRING, DECIMAL(10, 2)>",
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(text));
         }
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "BYTES".to_owned(),
-        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
-        DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
-        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", precision(unit)),
-        DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP_LTZ({})", precision(unit)),
-        DataType::Struct(fields) => {
-            let fields: Vec<String> =
-                fields.iter().map(|field| format!("{} {}", field.name(), type_name(field.data_type()))).collect();
-            format!("ROW<{}>", fields.join(", "))
+        for text in ["ARRAY<BIGINT>>", "ARRAY<ARRAY<BIGINT>", "ARRAY<BIGINT, INT>", "MAP<INT, INT>", "MAP<STRING>"] {
+            assert!(read(text).is_err(), "{text}: {:?}", read(text));
         }
-        DataType::List(item) | DataType::LargeList(item) => format!("ARRAY<{}>", type_name(item.data_type())),
-        other => other.to_string(),
     }
 }

@@ -94,7 +94,7 @@ impl<'a> TopRows<'a> {
 /// `rn <= 3`, `rn < 4`, `rn = 1`, and the same the other way round.
 fn upper_bound(part: &Expr) -> Option<(&Column, usize)> {
     let Expr::BinaryExpr(binary) = part else { return None };
-    let (column, op, literal) = match (binary.left.as_ref(), binary.right.as_ref()) {
+    let (column, op, literal) = match (without_cast(&binary.left), without_cast(&binary.right)) {
         (Expr::Column(column), literal) => (column, binary.op, literal),
         (literal, Expr::Column(column)) => (column, binary.op.swap()?, literal),
         _ => return None,
@@ -110,6 +110,14 @@ fn upper_bound(part: &Expr) -> Option<(&Column, usize)> {
         _ => return None,
     };
     Some((column, usize::try_from(most).ok().filter(|most| *most > 0)?))
+}
+
+/// Numbers are compared in a common type.
+fn without_cast(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => without_cast(&cast.expr),
+        other => other,
+    }
 }
 
 /// The window node whose ROW_NUMBER is this column of a plan.

@@ -7,7 +7,7 @@ use arrow::datatypes::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
 };
-use millstream_core::FormatError;
+use millstream_core::{FormatError, type_name};
 
 use super::column::{BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn};
 use super::cursor::{Cursor, Scalar};
@@ -66,7 +66,7 @@ pub(in crate::formats) fn column_for(data_type: &DataType, settings: Settings) -
 }
 
 fn no_column(data_type: &DataType) -> FormatError {
-    FormatError::UnsupportedType { format: "json", column: String::new(), data_type: data_type.to_string() }
+    FormatError::UnsupportedType { format: "json", column: String::new(), data_type: type_name(data_type) }
 }
 
 fn map(entries: &arrow::datatypes::FieldRef, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
@@ -84,7 +84,7 @@ fn integers<T: ArrowPrimitiveType>(data_type: &DataType) -> Box<dyn Column>
 where
     T::Native: TryFrom<i64> + TryFrom<i128>,
 {
-    let (kind, mut scratch) = (data_type.clone(), String::new());
+    let (kind, mut scratch) = (type_name(data_type), String::new());
     Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
         let out_of_range = |text: &str| format!("`{text}` is out of range for {kind}");
         if let Some(short) = cursor.short_integer() {
@@ -107,7 +107,7 @@ fn scalars<T: ArrowPrimitiveType>(
     data_type: &DataType,
     parse: impl Fn(&str) -> Option<T::Native> + Send + 'static,
 ) -> Box<dyn Column> {
-    let (kind, mut scratch) = (data_type.clone(), String::new());
+    let (kind, mut scratch) = (type_name(data_type), String::new());
     Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
         match cursor.scalar(&mut scratch)? {
             Scalar::Null => Ok(None),
@@ -124,7 +124,7 @@ fn texts<T: ArrowPrimitiveType>(
     data_type: &DataType,
     parse: impl Fn(&str) -> Result<T::Native, String> + Send + 'static,
 ) -> Box<dyn Column> {
-    let (kind, mut scratch) = (data_type.clone(), String::new());
+    let (kind, mut scratch) = (type_name(data_type), String::new());
     Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
         match cursor.scalar(&mut scratch)? {
             Scalar::Null => Ok(None),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, Fields, Schema};
-use millstream_core::{Duration, OptionError, Options};
+use millstream_core::{Duration, OptionError, Options, type_name};
 
 use super::value::{Object, Value};
 
@@ -66,7 +66,10 @@ fn value(path: &str, kind: &DataType, options: &Options) -> Result<Value, Option
         Value::pick(values.split(',').map(str::trim), in_quotes, skew(&reader)?)
     } else if sequence {
         if !kind.is_integer() && !matches!(kind, DataType::Utf8 | DataType::Utf8View) {
-            return Err(OptionError::new(&key("kind"), format!("'sequence' makes whole numbers, not {kind}")));
+            return Err(OptionError::new(
+                &key("kind"),
+                format!("'sequence' makes whole numbers, not {}", type_name(kind)),
+            ));
         }
         let start = reader.parse(&key("start"), "a whole number")?.unwrap_or(0);
         let end = reader.parse(&key("end"), "a whole number")?.unwrap_or(i64::MAX);

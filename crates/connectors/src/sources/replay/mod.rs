@@ -113,9 +113,7 @@ impl Sending<'_> {
             let opened = SourceEvent::ShardOpened { shard: builder.shard().clone(), parents: Vec::new() };
             self.output.send(opened).await?;
         }
-        if self.cuts.is_none() {
-            self.output.settle().await?;
-        }
+        self.output.settle().await?;
         let replay = self.replay;
         let (mut place, mut start) = (0, 0);
         for round in &replay.rounds {

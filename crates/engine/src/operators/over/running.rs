@@ -8,6 +8,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use std::sync::Arc;
 
+use crate::hot::passing;
+
 /// A function that is computed by going along.
 pub(super) enum RunningFunction {
     RowNumber,
@@ -140,7 +142,7 @@ fn take_in(
         None => sliced.collect(),
         Some(mask) => {
             let mask = mask.slice(from, to - from);
-            let mask = arrow::compute::prep_null_mask_filter(mask.as_boolean());
+            let mask = passing(mask.as_boolean());
             sliced.map(|column| Ok(filter(&column, &mask)?)).collect::<Result<Vec<_>>>()?
         }
     };

@@ -473,6 +473,10 @@ fn check_scan(scan: &TableScan) -> Result<Checked, SqlError> {
         _ => {}
     }
     let table = table_of(scan.source.as_ref())?;
+    if table.roles.source.is_none() && table.roles.lookup {
+        return Err(SqlError::new(format!("`{}` is read whole, and can only be joined to a stream", table.decl.name))
+            .hint("write FROM stream JOIN table ON …"));
+    }
     if table.roles.source.is_none() {
         return Err(SqlError::new(format!("`{}` can only be written", table.decl.name))
             .hint("its connector is a sink; read the table that feeds it"));

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Join, LogicalPlan, Window};
 use millstream_core::{Duration, WindowSpec};
 
 use super::bounds::time_bounds;
-use super::check::{Allowed, Checked, Origin, Shape, check};
+use super::check::{Allowed, Checked, Origin, Shape, check, origin};
 use super::locate::Clauses;
 use super::node::LeafNode;
 use super::over::{TopRows, window_function};
@@ -101,7 +101,14 @@ impl Cutter {
     fn top(&self, top: &TopRows<'_>, filter: &LogicalPlan) -> Result<(Stage, LogicalPlan), SqlError> {
         let function = top.function().ok_or_else(|| no_form(filter))?;
         let leaf = self.rows_leaf(&top.window.input, None)?;
+        let input = shape_of(&top.window.input)?;
+        let later_first = function
+            .params
+            .order_by
+            .first()
+            .is_some_and(|sort| !sort.asc && origin(&sort.expr, top.window.input.schema(), &input) == Origin::Time);
         let operator = Operator::Top(Top {
+            later_first,
             partition_by: function.params.partition_by.clone(),
             order_by: function.params.order_by.clone(),
             limit: top.limit,
