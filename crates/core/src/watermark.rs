@@ -22,6 +22,11 @@ pub enum ShardState {
 }
 
 impl ShardState {
+    /// Whether event time waits for the shard.
+    pub fn counts(self) -> bool {
+        matches!(self, Self::Active | Self::Pending)
+    }
+
     /// The word of the API.
     pub fn word(self) -> &'static str {
         match self {
@@ -139,13 +144,12 @@ impl Watermarks {
     pub fn advance(&mut self, now: EventTime) -> EventTime {
         if let Some(timeout) = self.idle_timeout {
             for progress in self.shards.values_mut() {
-                let waiting = matches!(progress.state, ShardState::Active | ShardState::Pending);
-                if waiting && progress.tip.is_some_and(|tip| tip - progress.moved_at >= timeout) {
+                if progress.state.counts() && progress.tip.is_some_and(|tip| tip - progress.moved_at >= timeout) {
                     progress.state = ShardState::Idle;
                 }
             }
         }
-        let holding = |progress: &&ShardProgress| matches!(progress.state, ShardState::Active | ShardState::Pending);
+        let holding = |progress: &&ShardProgress| progress.state.counts();
         let least = self.shards.values().filter(holding).map(|progress| progress.watermark).min();
         let justified = match (least, self.idle_policy) {
             (Some(least), _) => least,

@@ -64,7 +64,7 @@ pub fn run_batch(
     for statement in parse(script)? {
         match apply(&session, connectors, &mut catalog, &statement)? {
             Effect::Query(query) => queries.push(query),
-            Effect::Created { .. } | Effect::Existed { .. } | Effect::Explained(_) | Effect::Described { .. } => {}
+            Effect::Created { .. } | Effect::Existed { .. } | Effect::Explained { .. } | Effect::Described { .. } => {}
             _ => {
                 return Err(SqlError::new("a batch run takes CREATE and INSERT INTO only").at(statement.at));
             }
@@ -106,7 +106,7 @@ pub fn run_batch(
 fn references(queries: &[ContinuousQuery]) -> Result<Vec<Arc<Table>>, SqlError> {
     let mut tables = Vec::new();
     for query in queries {
-        query.pipeline.batch.apply(|node| {
+        query.pipeline.batch.apply_with_subqueries(|node| {
             match node {
                 LogicalPlan::TableScan(scan) if is_reference_scan(scan) => match relation_of(scan.source.as_ref()) {
                     Some(Relation::Table(table)) => tables.push(Arc::clone(table)),
@@ -250,13 +250,11 @@ fn by_window(leaf: &Leaf, spec: WindowSpec, rows: &[RecordBatch]) -> Result<BTre
     let rows = concat_batches(&schema, rows).map_err(DataFusionError::from)?;
     // Sessions are known by both bounds; other windows by either.
     let column = |wanted: &[WindowBound]| {
-        let columns = leaf.feed().columns.iter().enumerate();
-        columns
-            .filter_map(|(index, column)| match column {
-                LeafColumn::Window(bound) if wanted.contains(bound) => Some((index, *bound)),
-                _ => None,
-            })
-            .next()
+        let mut columns = leaf.feed().columns.iter().enumerate();
+        columns.find_map(|(index, column)| match column {
+            LeafColumn::Window(bound) if wanted.contains(bound) => Some((index, *bound)),
+            _ => None,
+        })
     };
     let ends = column(&[WindowBound::End, WindowBound::Time]);
     let starts = column(&[WindowBound::Start]);

@@ -72,7 +72,7 @@ fn describe(effect: &Effect) -> (&'static str, String, String) {
         Effect::Query(query) => ("query", query.name.clone(), explain(&query.pipeline)),
         Effect::Dropped { name, .. } => ("dropped", name.clone(), String::new()),
         Effect::Rows(_) | Effect::Show(_) => ("rows", String::new(), String::new()),
-        Effect::Explained(text) => ("explain", String::new(), text.clone()),
+        Effect::Explained { text, .. } => ("explain", String::new(), text.clone()),
         Effect::Described { name, .. } => ("rows", name.clone(), String::new()),
         Effect::Set { key, .. } => ("set", key.clone(), String::new()),
         Effect::Alter { query, .. } => ("query", query.clone(), String::new()),

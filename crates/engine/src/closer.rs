@@ -364,10 +364,14 @@ impl Closer {
         self.stats.set_watermark(self.state.watermark);
         let (windows, groups) = self.stages.size();
         self.stats.set_state_size(windows, groups);
+        let counted = self.inputs.values().flat_map(|input| input.watermarks.shards());
+        let least = counted.filter(|(_, shard)| shard.state.counts()).map(|(_, shard)| shard.watermark).min();
         for (source, input) in &self.inputs {
             for (shard, progress) in input.watermarks.shards() {
                 let (offset, lag_ms) = input.offsets.get(shard).cloned().unwrap_or_default();
-                let stats = ShardStats { state: progress.state, watermark: progress.watermark, offset, lag_ms };
+                let holds_back = progress.state.counts() && least == Some(progress.watermark);
+                let stats =
+                    ShardStats { state: progress.state, watermark: progress.watermark, offset, lag_ms, holds_back };
                 self.stats.set_shard(source, shard, stats);
             }
         }

@@ -9,6 +9,7 @@ use crate::compile::Prepared;
 use crate::engine::{Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
 use crate::live_table::LiveTable;
 use crate::lookup::{Contents, look_up, scanned};
+use crate::system::progress;
 
 /// A statement's effect, compiled as far as it can be without starting anything.
 enum Step {
@@ -105,7 +106,10 @@ impl Inner {
             }
             Effect::Dropped { kind, name } => Step::Drop { statement: text, kind, name },
             Effect::Rows(lookup) => Step::LookUp { statement: text, lookup },
-            Effect::Explained(explained) => Step::Done(Outcome::Explained { statement: text, text: explained }),
+            Effect::Explained { text: explained, sources } => {
+                let explained = explained + &progress(&sources, state);
+                Step::Done(Outcome::Explained { statement: text, text: explained })
+            }
             Effect::Described { name, columns } => Step::Done(Outcome::Described { statement: text, name, columns }),
             Effect::Show(what) => Step::Done(crate::system::show(text, what, state, catalog)?),
             Effect::Set { key, value } => Step::Done(Outcome::Set { statement: text, key, value }),

@@ -66,6 +66,8 @@ pub struct ShardStats {
     pub offset: Option<Offset>,
     /// How far behind the tip its reader is.
     pub lag_ms: u64,
+    /// Whether event time of the query waits for this shard: of those that count, none is further behind.
+    pub holds_back: bool,
 }
 
 impl QueryStats {

@@ -1,19 +1,22 @@
 //! Tables that the service fills itself, under `millstream.`: what runs, and how far it is.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use millstream_core::EventTime;
 use millstream_sql::{Catalog, ShowKind, SqlError, SystemTable};
 
 use crate::engine::{Outcome, QueryInfo, QueryState, Running};
+use crate::stats::ShardStats;
 
-/// `millstream.queries` and `millstream.shards`.
+/// `millstream.queries`, `millstream.shards` and `millstream.watermarks`.
 pub(crate) fn tables() -> Vec<SystemTable> {
     vec![
         SystemTable { name: "millstream.queries".to_owned(), schema: queries_schema() },
         SystemTable { name: "millstream.shards".to_owned(), schema: shards_schema() },
+        SystemTable { name: "millstream.watermarks".to_owned(), schema: watermarks_schema() },
     ]
 }
 
@@ -23,6 +26,7 @@ pub(crate) fn rows(name: &str, state: &Running) -> Result<(SchemaRef, Vec<Record
     let (schema, columns) = match name {
         "millstream.queries" => (queries_schema(), queries_columns(&queries)),
         "millstream.shards" => (shards_schema(), shards_columns(&queries)),
+        "millstream.watermarks" => (watermarks_schema(), watermarks_columns(&queries)),
         other => {
             return Err(SqlError::new(format!("`{other}` is a stream or a sink: it holds no rows to select from"))
                 .hint("select from a materialized view"));
@@ -109,6 +113,55 @@ fn shards_schema() -> SchemaRef {
         Field::new("watermark", time(), true),
         Field::new("lag_ms", DataType::Int64, false),
     ]))
+}
+
+/// One row for each shard that a query's event time is made of.
+fn watermarks_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("query", DataType::Utf8, false),
+        Field::new("watermark", time(), true),
+        Field::new("source", DataType::Utf8, false),
+        Field::new("shard", DataType::Utf8, false),
+        Field::new("shard_state", DataType::Utf8, false),
+        Field::new("shard_watermark", time(), true),
+        Field::new("holds_back", DataType::Boolean, false),
+    ]))
+}
+
+fn watermarks_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
+    let shards = queries.iter().flat_map(|query| query.stats.shards().into_iter().map(move |shard| (query, shard)));
+    let shards: Vec<_> = shards.collect();
+    let text = |of: &dyn Fn(&QueryInfo, &str, &str, &ShardStats) -> String| -> ArrayRef {
+        let values =
+            shards.iter().map(|(query, (source, shard, stats))| Some(of(query, source, shard.as_str(), stats)));
+        Arc::new(values.collect::<StringArray>())
+    };
+    let of_query = shards.iter().map(|(query, _)| shown(query.stats.watermark()));
+    let of_shard = shards.iter().map(|(_, (.., stats))| shown(stats.watermark));
+    vec![
+        text(&|query, _, _, _| query.name.clone()),
+        Arc::new(of_query.collect::<TimestampMillisecondArray>()),
+        text(&|_, source, _, _| source.to_owned()),
+        text(&|_, _, shard, _| shard.to_owned()),
+        text(&|_, _, _, stats| stats.state.word().to_owned()),
+        Arc::new(of_shard.collect::<TimestampMillisecondArray>()),
+        Arc::new(shards.iter().map(|(_, (.., stats))| Some(stats.holds_back)).collect::<BooleanArray>()),
+    ]
+}
+
+/// Where event time of these sources stands for the queries that read them, as EXPLAIN tells it.
+pub(crate) fn progress(sources: &[String], state: &Running) -> String {
+    let mut text = String::new();
+    for (name, query) in &state.queries {
+        for (source, shard, stats) in query.info().stats.shards() {
+            if sources.contains(&source) && stats.holds_back {
+                let watermark = shown(stats.watermark).map_or("none yet".to_owned(), |at| EventTime(at).to_string());
+                let state = stats.state.word();
+                let _ = writeln!(text, "WATERMARK {name}: {watermark}, held by {source} {shard} ({state})");
+            }
+        }
+    }
+    text
 }
 
 fn shards_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {

@@ -30,8 +30,8 @@ pub enum Effect {
     Dropped { kind: &'static str, name: String },
     /// Answer these rows once.
     Rows(Lookup),
-    /// Text for a person.
-    Explained(String),
+    /// Text for a person, and the tables that the query would read.
+    Explained { text: String, sources: Vec<String> },
     /// Columns of a relation: name, type, remark.
     Described { name: String, columns: Vec<[String; 3]> },
     /// List what there is.
@@ -142,10 +142,12 @@ impl Applier<'_> {
                 let purpose = Purpose::LiveTable { ttl: Some(Duration::from_secs(1)) };
                 let (plan, _) = self.session.bind(self.catalog, Reading::Continuous, (**query).clone())?;
                 if !reads_stream(&plan)? {
-                    return Ok(Effect::Explained(plan.display_indent().to_string()));
+                    return Ok(Effect::Explained { text: plan.display_indent().to_string(), sources: Vec::new() });
                 }
                 let (pipeline, _) = plan_query(self.session, self.catalog, query, &purpose)?;
-                Ok(Effect::Explained(explain(&pipeline)))
+                let mut sources: Vec<String> = pipeline.tables().map(|table| table.decl.name.clone()).collect();
+                sources.dedup();
+                Ok(Effect::Explained { text: explain(&pipeline), sources })
             }
             StatementKind::Set { key, value } => Ok(Effect::Set { key: key.clone(), value: value.clone() }),
             StatementKind::AlterQuery { name, action } => {

@@ -60,7 +60,9 @@ pub fn graph(pipeline: &Pipeline, target: &str) -> Graph {
         let mut last = None;
         if !matches!(stage.operator, Operator::Rows) {
             let operator = graph.add("operator", &number.to_string(), operator_label(stage));
-            after_hot.iter().for_each(|hot| graph.link(hot, &operator));
+            for hot in &after_hot {
+                graph.link(hot, &operator);
+            }
             last = Some(operator);
         }
         if let Some(close) = &stage.close {
@@ -78,7 +80,9 @@ pub fn graph(pipeline: &Pipeline, target: &str) -> Graph {
             [only] => only.clone(),
             _ => {
                 let union = graph.add("operator", &number.to_string(), "UNION ALL".to_owned());
-                after_hot.iter().for_each(|hot| graph.link(hot, &union));
+                for hot in &after_hot {
+                    graph.link(hot, &union);
+                }
                 union
             }
         });

@@ -221,7 +221,7 @@ impl Operator for IntervalJoinOperator {
     }
 
     fn watermark(&self) -> EventTime {
-        let oldest = self.sides.iter().flat_map(|side| side.due.first_key_value().map(|(due, _)| *due - side.waits));
+        let oldest = self.sides.iter().filter_map(|side| side.due.first_key_value().map(|(due, _)| *due - side.waits));
         oldest.fold(self.watermark, EventTime::min)
     }
 

@@ -249,9 +249,9 @@ impl SessionLeaf {
                 let Some(cells) = self.keys.get_mut(&key) else { continue };
                 for (starts, session) in sessions(cells, self.gap) {
                     if session.window.end < watermark || watermark == EventTime::MAX {
-                        starts.iter().for_each(|start| {
+                        for start in &starts {
                             cells.remove(start);
-                        });
+                        }
                         self.live_rows -= session.rows.len();
                         self.dead_rows += session.rows.len();
                         closed.push(session);

@@ -72,9 +72,10 @@ impl TopOperator {
 
     /// The keys by which rows of these partitions are found, one for each row.
     fn found_by(&self, partitions: &[&OwnedRow], numbers: &[u64]) -> Result<Vec<ArrayRef>> {
-        let mut keys = match self.partition_by.is_empty() {
-            true => Vec::new(),
-            false => self.keys.convert_rows(partitions.iter().map(|key| key.row()))?,
+        let mut keys = if self.partition_by.is_empty() {
+            Vec::new()
+        } else {
+            self.keys.convert_rows(partitions.iter().map(|key| key.row()))?
         };
         if self.limit > 1 {
             keys.push(Arc::new(UInt64Array::from(numbers.to_vec())));

@@ -161,7 +161,7 @@ SELECT k FROM e;";
         let ids: Vec<_> = graph["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
         assert!(ids.contains(&"source:e") && ids.contains(&"sink:counts"), "{graph}");
         assert!(graph["nodes"][0]["kind"].is_string() && graph["nodes"][0]["label"].is_string(), "{graph}");
-        assert!(graph["edges"].as_array().unwrap().contains(&json!(["source:e", "hot:0"])), "{graph}");
+        assert!(graph["edges"].as_array().unwrap().contains(&json!(["source:e", "hot:0.0.0"])), "{graph}");
         let select = &report["queries"][1];
         assert_eq!((&select["name"], &select["target"]), (&Value::Null, &json!({"kind": "client", "name": null})));
         assert_eq!((&select["line"], &select["window"], &select["key"]), (&7.into(), &Value::Null, &json!([])));

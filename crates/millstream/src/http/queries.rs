@@ -55,6 +55,8 @@ struct Shard {
     offset: Option<String>,
     watermark: Option<String>,
     lag_ms: u64,
+    /// Whether event time of the query waits for this shard.
+    holds_back: bool,
 }
 
 #[derive(Serialize)]
@@ -155,6 +157,7 @@ fn shard((source, shard, stats): (String, ShardId, ShardStats)) -> Shard {
         offset: stats.offset.map(|offset| offset.sequence().to_owned()),
         watermark: shown(stats.watermark),
         lag_ms: stats.lag_ms,
+        holds_back: stats.holds_back,
     }
 }
 

@@ -120,7 +120,7 @@ fn without_cast(expr: &Expr) -> &Expr {
     }
 }
 
-/// The window node whose ROW_NUMBER is this column of a plan.
+/// The window node whose `ROW_NUMBER` is this column of a plan.
 fn row_number_of<'a>(plan: &'a LogicalPlan, column: &Column) -> Option<&'a Window> {
     let index = plan.schema().maybe_index_of_column(column)?;
     match plan {

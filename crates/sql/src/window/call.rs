@@ -178,7 +178,7 @@ impl Call {
             }
         };
         if !calendar {
-            let error = SqlError::new(format!("{} is the same in every time zone", spec));
+            let error = SqlError::new(format!("{spec} is the same in every time zone"));
             return Err(error
                 .hint("a time zone is for days, months and years; shift shorter windows by an offset")
                 .into());

@@ -72,6 +72,9 @@ pub(crate) fn check(plan: &LogicalPlan, clauses: &Clauses, allowed: Allowed) -> 
     Checker { clauses, allowed }.check(plan)
 }
 
+/// Whether every set of a GROUP BY has a key of which something holds.
+type InEverySet<'a> = dyn Fn(&dyn Fn(&Origin) -> bool) -> bool + 'a;
+
 struct Checker<'a> {
     clauses: &'a Clauses,
     allowed: Allowed,
@@ -269,7 +272,7 @@ impl Checker<'_> {
                 .at(at));
             }
             Shape::Stream { assigned: Some(spec), .. } if keyed_by_window => {
-                self.check_session_keys(*spec, &input, &in_every_set, at)?;
+                Self::check_session_keys(*spec, &input, &in_every_set, at)?;
                 Shape::Windowed(*spec)
             }
             Shape::Stream { assigned: Some(_), .. } => {
@@ -318,10 +321,9 @@ impl Checker<'_> {
 
     /// The keys of a session are part of what it is: without them in GROUP BY, sessions of different keys would mix.
     fn check_session_keys(
-        &self,
         spec: WindowSpec,
         input: &Checked,
-        is_grouped: &dyn Fn(&dyn Fn(&Origin) -> bool) -> bool,
+        is_grouped: &InEverySet<'_>,
         at: Option<crate::Position>,
     ) -> Result<(), SqlError> {
         if !matches!(spec, WindowSpec::Session { .. }) {

@@ -62,7 +62,7 @@ impl Checker<'_> {
                 Some(spec) if by_window => OverKind::Windowed(spec),
                 _ => {
                     let first = order_by.first().map(|sort| (origin(&sort.expr, schema, input), sort.asc));
-                    self.check_order(name, first, input).map_err(|error| error.at(at))?;
+                    Self::check_order(name, first, input).map_err(|error| error.at(at))?;
                     check_frame(function).map_err(|error| error.at(at))?;
                     OverKind::Stream
                 }
@@ -84,13 +84,15 @@ impl Checker<'_> {
     }
 
     /// Along a stream rows are looked at in the order of time; any other order would need all of them first.
-    fn check_order(&self, name: &str, first: Option<(Origin, bool)>, input: &Checked) -> Result<(), SqlError> {
+    fn check_order(name: &str, first: Option<(Origin, bool)>, input: &Checked) -> Result<(), SqlError> {
         let refuse = |message: String, hint: &str| Err(SqlError::coded(Code::E07, message, hint));
-        let is_time = |found: Origin| match (&input.shape, found) {
-            (Shape::Stream { has_watermark: true, assigned: None }, Origin::Time) => true,
-            (Shape::Windowed(_), Origin::Window(WindowBound::End | WindowBound::Time)) => true,
-            (Shape::Windowed(WindowSpec::Tumble(_) | WindowSpec::Hop { .. }), Origin::Window(_)) => true,
-            _ => false,
+        let is_time = |found: Origin| {
+            matches!(
+                (&input.shape, found),
+                (Shape::Stream { has_watermark: true, assigned: None }, Origin::Time)
+                    | (Shape::Windowed(_), Origin::Window(WindowBound::End | WindowBound::Time))
+                    | (Shape::Windowed(WindowSpec::Tumble(_) | WindowSpec::Hop { .. }), Origin::Window(_))
+            )
         };
         match (&input.shape, first) {
             (_, Some((found, true))) if is_time(found) => Ok(()),

@@ -7,7 +7,7 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use millstream_core::WindowSpec;
 
-use super::{Cutter, Shape, shape_of};
+use super::{Cutter, Shape, replace, shape_of};
 use crate::SqlError;
 use crate::pipeline::Leaf;
 use crate::plan::node::LeafNode;
@@ -22,7 +22,7 @@ impl Cutter {
         spec: WindowSpec,
         leaves: &mut Vec<Leaf>,
     ) -> Result<LogicalPlan, SqlError> {
-        self.replace(plan, &mut |node| match node {
+        replace(plan, &mut |node| match node {
             LogicalPlan::Aggregate(aggregate) => self.aggregate_leaf(aggregate, spec, leaves),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
                 Some(assign) if assign.spec == spec => {
@@ -71,7 +71,7 @@ impl Cutter {
             };
             leaves.push(leaf);
             let part = LeafNode::plan(leaves.len() - 1, Arc::clone(&plain.schema));
-            parts.push(self.as_set(part, &plain, aggregate, &set.is_in, set.id)?);
+            parts.push(as_set(part, &plain, aggregate, &set.is_in, set.id)?);
         }
         let mut parts = parts.into_iter();
         let Some(first) = parts.next() else { return Ok(None) };
@@ -88,29 +88,28 @@ impl Cutter {
         let exprs = exprs.collect::<Vec<_>>();
         Ok(Some(LogicalPlanBuilder::from(all).project(exprs)?.build()?))
     }
+}
 
-    /// One set's rows with the columns of all sets: NULL for the keys it has not.
-    fn as_set(
-        &self,
-        rows: LogicalPlan,
-        plain: &Aggregate,
-        whole: &Aggregate,
-        is_in: &[bool],
-        id: u64,
-    ) -> Result<LogicalPlan, SqlError> {
-        let mut given = plain.schema.iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))));
-        let mut exprs = Vec::new();
-        for (index, (_, field)) in whole.schema.iter().enumerate() {
-            let expr = match is_in.get(index) {
-                Some(false) => Some(lit(ScalarValue::try_from(field.data_type())?)),
-                None if index == is_in.len() => Some(cast(lit(id), field.data_type().clone())),
-                Some(true) | None => given.next(),
-            };
-            let expr = expr.ok_or_else(|| SqlError::new("a grouping set has too few columns"))?;
-            exprs.push(expr.alias(field.name()));
-        }
-        Ok(LogicalPlanBuilder::from(rows).project(exprs)?.build()?)
+/// One set's rows with the columns of all sets: NULL for the keys it has not.
+fn as_set(
+    rows: LogicalPlan,
+    plain: &Aggregate,
+    whole: &Aggregate,
+    is_in: &[bool],
+    id: u64,
+) -> Result<LogicalPlan, SqlError> {
+    let mut given = plain.schema.iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field))));
+    let mut exprs = Vec::new();
+    for (index, (_, field)) in whole.schema.iter().enumerate() {
+        let expr = match is_in.get(index) {
+            Some(false) => Some(lit(ScalarValue::try_from(field.data_type())?)),
+            None if index == is_in.len() => Some(cast(lit(id), field.data_type().clone())),
+            Some(true) | None => given.next(),
+        };
+        let expr = expr.ok_or_else(|| SqlError::new("a grouping set has too few columns"))?;
+        exprs.push(expr.alias(field.name()));
     }
+    Ok(LogicalPlanBuilder::from(rows).project(exprs)?.build()?)
 }
 
 fn has_time_function(aggregate: &Aggregate) -> bool {

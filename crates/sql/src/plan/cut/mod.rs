@@ -73,7 +73,7 @@ impl Cutter {
     /// One updating aggregate, or a top-N.
     fn updating(&self, plan: &LogicalPlan) -> Result<Stage, SqlError> {
         let mut found = None;
-        let close = self.replace(plan, &mut |node| {
+        let close = replace(plan, &mut |node| {
             let stage = match node {
                 LogicalPlan::Aggregate(aggregate) => {
                     let leaf = self.groups_leaf(aggregate, None)?.ok_or_else(|| no_form(node))?;
@@ -115,7 +115,7 @@ impl Cutter {
             schema: Arc::clone(&top.window.schema),
             ttl: self.ttl,
         });
-        let close = self.replace(filter, &mut |node| {
+        let close = replace(filter, &mut |node| {
             let is_window = matches!(node, LogicalPlan::Window(window) if window == top.window);
             Ok(is_window.then(|| LeafNode::plan(0, Arc::clone(&top.window.schema))))
         })?;
@@ -133,8 +133,8 @@ impl Cutter {
             LogicalPlan::Join(join) if !is_lookup(join) => self.interval_join(join)?,
             _ => return self.lookups(plan),
         };
-        let close = self
-            .replace(plan, &mut |part| Ok(std::ptr::eq(part, node).then(|| LeafNode::plan(0, Arc::clone(&schema)))))?;
+        let close =
+            replace(plan, &mut |part| Ok(std::ptr::eq(part, node).then(|| LeafNode::plan(0, Arc::clone(&schema)))))?;
         Ok(Stage { operator, leaves, close: unless_leaf(close) })
     }
 
@@ -174,7 +174,7 @@ impl Cutter {
     /// Tables that are there whole stay in CLOSE; the stream's rows come in where they begin.
     fn lookups(&self, plan: &LogicalPlan) -> Result<Stage, SqlError> {
         let mut leaves: Vec<Leaf> = Vec::new();
-        let close = self.replace(plan, &mut |part| {
+        let close = replace(plan, &mut |part| {
             let is_step = matches!(part, LogicalPlan::Join(join) if is_lookup(join)) || holds_lookup(part);
             if is_step || is_reference(part) {
                 return Ok(None);
@@ -185,23 +185,22 @@ impl Cutter {
         })?;
         Ok(Stage { operator: Operator::Rows, leaves, close: unless_leaf(close) })
     }
+}
 
-    /// Copies a plan with the topmost nodes for which `with` has something put in their places.
-    fn replace(
-        &self,
-        plan: &LogicalPlan,
-        with: &mut dyn FnMut(&LogicalPlan) -> Result<Option<LogicalPlan>, SqlError>,
-    ) -> Result<LogicalPlan, SqlError> {
-        if let Some(replaced) = with(plan)? {
-            return Ok(replaced);
-        }
-        let inputs = plan.inputs().into_iter().map(|input| self.replace(input, with));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        if inputs.is_empty() {
-            return Ok(plan.clone());
-        }
-        Ok(plan.with_new_exprs(plan.expressions(), inputs)?)
+/// Copies a plan with the topmost nodes for which `with` has something put in their places.
+fn replace(
+    plan: &LogicalPlan,
+    with: &mut dyn FnMut(&LogicalPlan) -> Result<Option<LogicalPlan>, SqlError>,
+) -> Result<LogicalPlan, SqlError> {
+    if let Some(replaced) = with(plan)? {
+        return Ok(replaced);
     }
+    let inputs = plan.inputs().into_iter().map(|input| replace(input, with));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    if inputs.is_empty() {
+        return Ok(plan.clone());
+    }
+    Ok(plan.with_new_exprs(plan.expressions(), inputs)?)
 }
 
 /// The topmost node with state, seen through what is done row by row. Of UNION ALL each part is looked at by itself.
