@@ -185,3 +185,47 @@ async fn a_select_ends_with_its_client_even_when_no_rows_come() {
     drop(outcomes);
     service.until(|| service.engine.queries().is_empty(), "the client has left").await;
 }
+
+/// The sum of a column of a live table's rows, of all and of those that are final.
+fn sums(service: &Service, table: &str) -> (i64, i64) {
+    use arrow::array::AsArray;
+    let rows = service.engine.table(table).expect("the table is there").snapshot().unwrap().rows;
+    let (mut all, mut last) = (0, 0);
+    for batch in &rows {
+        let counts = batch.column_by_name("c").unwrap().as_primitive::<arrow::datatypes::Int64Type>().clone();
+        let finals = batch.column_by_name("is_final").unwrap().as_boolean().clone();
+        for row in 0..batch.num_rows() {
+            all += counts.value(row);
+            last += if finals.value(row) { counts.value(row) } else { 0 };
+        }
+    }
+    (all, last)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_sessions_are_shown_and_become_final_once() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW v AS SELECT window_start, window_end, k, count(*) AS c FROM TABLE(SESSION(TABLE s PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end, k");
+    service.put(0..100).await;
+    service.until(|| sums(&service, "v") == (100, 0), "open sessions are shown").await;
+    service.put(1000..1200).await;
+    service.until(|| sums(&service, "v") == (300, 100), "what has closed is final, and shown once").await;
+    service.put(1200..1300).await;
+    service.until(|| sums(&service, "v") == (400, 100), "open sessions grow").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_open_window_of_a_hop_is_shown() {
+    let service = Service::start().await;
+    service.execute("CREATE MATERIALIZED VIEW v AS SELECT window_start, window_end, count(*) AS c FROM TABLE(HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '3' SECOND)) GROUP BY window_start, window_end");
+    service.execute("CREATE MATERIALIZED VIEW f WITH ('emit' = 'final') AS SELECT window_start, window_end, count(*) AS c FROM TABLE(HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '3' SECOND)) GROUP BY window_start, window_end");
+    service.put(0..100).await;
+    service.until(|| sums(&service, "v") == (300, 0), "each row is in three open windows").await;
+    service.put(1000..1200).await;
+    service.until(|| sums(&service, "v") == (900, 400), "what ends by 11 s has closed").await;
+    service.until(|| sums(&service, "f") == (400, 400), "final rows only").await;
+    let script = Script { text: "EXPLAIN SELECT k FROM s".to_owned(), durable: false };
+    let outcomes = service.engine.execute(&[script]).unwrap();
+    let [millstream_engine::Outcome::Explained { text, .. }] = &outcomes[..] else { panic!("EXPLAIN explains") };
+    assert!(text.contains("held by s shardId-"), "{text}");
+}
