@@ -113,3 +113,17 @@ fn times_in_the_future_are_reported_and_do_not_close_windows() {
     assert!(future["message"].as_str().unwrap().contains("99998000 ms after its arrival"), "{future}");
     assert_accounts(&run);
 }
+
+#[test]
+fn a_window_that_is_over_is_not_given_again_with_what_is_left_of_it() {
+    let query = "CREATE MATERIALIZED VIEW r WITH ('allowed-lateness' = '3 s') AS SELECT window_end, sum(n) AS n
+        FROM TABLE(HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '10' SECOND)) GROUP BY window_end";
+    // The watermark is at 14 s when a row comes for 8 s: the window up to 10 s is over, that up to 15 s is open.
+    let run = run(query, &[(2, 2, "a", 1), (7, 7, "a", 2), (16, 16, "a", 4), (17, 8, "a", 8)]);
+    let of = |end: &str| -> Vec<i64> {
+        let of_window = run.results["r"].iter().filter(|row| row["window_end"].as_str().unwrap().ends_with(end));
+        of_window.map(|row| row["n"].as_i64().unwrap()).collect()
+    };
+    assert_eq!((of(":10.000"), of(":15.000")), (vec![3], vec![2 + 8]), "{:?}", run.results);
+    assert_accounts(&run);
+}

@@ -86,6 +86,52 @@ fn windows_and_keys_are_made_of_looked_up_rows_and_look_up_themselves() {
 }
 
 #[test]
+fn every_table_of_a_join_gives_its_own_rows() {
+    let (_names, names_table) = names("json", NAMES);
+    let (_colours, colours) = names("json", "{\"k\":\"a\",\"name\":\"red\"}\n{\"k\":\"c\",\"name\":\"blue\"}\n");
+    let colours = colours.replace("TABLE names", "TABLE colours");
+    let query = "CREATE MATERIALIZED VIEW r AS SELECT s.n, a.name AS name, b.name AS colour, c.name AS again
+        FROM s LEFT JOIN names a ON s.k = a.k LEFT JOIN colours b ON s.k = b.k LEFT JOIN names c ON s.k = c.k WHERE s.k <> 'b'";
+    let row = |n: i64, name: Option<&str>, colour: &str| json!({"n": n, "name": name, "colour": colour, "again": name});
+    let expected = [row(1, Some("Anna"), "red"), row(4, None, "blue"), row(8, Some("Anna"), "red")];
+    check(&format!("{STREAM}{names_table}{colours}{query}"), expected.to_vec().into());
+}
+
+#[test]
+fn rows_with_windows_look_up_too() {
+    let (_folder, table) = names("json", NAMES);
+    let minute = |minute: i64| format!("1970-01-01T00:0{minute}:00.000");
+    let query = "CREATE MATERIALIZED VIEW r AS SELECT window_end, t.name, count(*) AS c
+        FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) AS w JOIN names t ON w.k = t.k GROUP BY window_end, t.name";
+    let row = |end: i64, name: &str| json!({"window_end": minute(end), "name": name, "c": 1});
+    let expected = [row(1, "Anna"), row(1, "Ben"), row(1, "Bert"), row(2, "Anna")];
+    check(&format!("{STREAM}{table}{query}"), expected.to_vec().into());
+    let distinct = "CREATE MATERIALIZED VIEW r AS SELECT window_end, c.n
+        FROM (SELECT window_end, k, sum(n) AS n FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_end, k) AS c
+        JOIN (SELECT DISTINCT k FROM names) t ON c.k = t.k";
+    let sums = json!([{"window_end": minute(1), "n": 1}, {"window_end": minute(1), "n": 2}, {"window_end": minute(2), "n": 8}]);
+    check(&format!("{STREAM}{table}{distinct}"), sums);
+    let hop = query.replace("TUMBLE(TABLE s, DESCRIPTOR(ts), ", "HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '30' SECOND, ");
+    let error = stream(&format!("{STREAM}{table}{hop}"), &records(&ROWS), Cut::default()).err().expect("refused");
+    assert!(error.starts_with("E13") && error.contains("join inside the window function"), "{error}");
+}
+
+#[test]
+fn a_row_that_is_late_behind_a_lookup_is_counted_and_told() {
+    let (_folder, table) = names("json", NAMES);
+    let query = "CREATE MATERIALIZED VIEW r AS SELECT window_end, sum(n) AS n
+        FROM TABLE(TUMBLE((SELECT s.* FROM s JOIN names t ON s.k = t.k), DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_end";
+    let mut input = records(&[(1, "a", 1), (25, "a", 2)]);
+    input += &records(&[(2, "a", 4)]).replace("\"arrival\":2000", "\"arrival\":26000");
+    let run = stream(&format!("{STREAM}{table}{query}"), &input, Cut::default()).unwrap();
+    let sums: Vec<i64> = run.results["r"].iter().map(|row| row["n"].as_i64().unwrap()).collect();
+    assert_eq!(sums, [1, 2]);
+    let stats = &run.stats["r"];
+    assert_eq!((stats.rows_in.get(), stats.used.get(), stats.late.get()), (3, 2, 1));
+    assert_eq!(run.errors.iter().filter(|error| error["error_name"] == "late row").count(), 1, "{:?}", run.errors);
+}
+
+#[test]
 fn a_stream_meets_a_live_table_as_it_is() {
     let script = format!(
         "{STREAM} CREATE TABLE t (k STRING, v BIGINT) WITH ('connector' = 'stream', 'format' = 'json');

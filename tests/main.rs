@@ -19,3 +19,4 @@ mod refused;
 mod replays;
 mod sql;
 mod types;
+mod windows;

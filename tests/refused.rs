@@ -142,7 +142,7 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         (2, 7),
         "'ttl'",
     ),
-    ("SELECT * FROM events WHERE k = (SELECT max(k) FROM untimed)", "subqueries", (1, 1), "join"),
+    ("SELECT * FROM events WHERE k = (SELECT max(k) FROM untimed)", "E13", (1, 1), "join"),
 ];
 
 fn engine(runtime: &tokio::runtime::Runtime) -> Engine {

@@ -1,6 +1,6 @@
 //! CLOSE: what is above the first aggregate, as a bounded DataFusion plan that is built once and run per window.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
@@ -24,8 +24,8 @@ pub(crate) struct ClosePlan {
     /// `None`: rows go on as they are.
     plan: Option<Arc<dyn ExecutionPlan>>,
     slots: Vec<Arc<Slot>>,
-    /// Tables that are read as they are now, and where their rows go.
-    references: Vec<(Arc<dyn ReferenceRows>, Arc<Slot>)>,
+    /// Tables that are read as they are now, and the scans that their rows go to.
+    references: Vec<(Arc<dyn ReferenceRows>, Vec<Arc<Slot>>)>,
     schema: SchemaRef,
     /// Whether it has an order or a limit, which hold within one window.
     pub(crate) is_per_window: bool,
@@ -61,15 +61,22 @@ impl ClosePlan {
             is_per_window: false,
         };
         let Some(close) = close else { return Ok(compiled) };
+        let mut tables: BTreeMap<String, Arc<dyn ReferenceRows>> = BTreeMap::new();
         close.apply(|node| {
-            let LogicalPlan::TableScan(scan) = node else { return Ok(TreeNodeRecursion::Continue) };
-            let relation = relation_of(scan.source.as_ref())
-                .ok_or_else(|| DataFusionError::Internal("a scan of a foreign table".to_owned()))?;
-            compiled.references.push((find(relation)?, Arc::default()));
+            if let LogicalPlan::TableScan(scan) = node {
+                let (name, relation) = scanned(scan)?;
+                if !tables.contains_key(&name) {
+                    tables.insert(name, find(relation)?);
+                }
+            }
             Ok(TreeNodeRecursion::Continue)
         })?;
-        let scans = Mutex::new(compiled.references.iter().map(|(_, slot)| Arc::clone(slot)).collect());
-        compiled.plan = Some(physical_plan(session, close, StageLeaves { slots, scans })?);
+        let scans = Arc::<Scans>::default();
+        compiled.plan = Some(physical_plan(session, close, StageLeaves { slots, scans: Arc::clone(&scans) })?);
+        let mut scans = std::mem::take(&mut *scans.lock().unwrap_or_else(PoisonError::into_inner));
+        for (name, table) in tables {
+            compiled.references.push((table, scans.remove(&name).unwrap_or_default()));
+        }
         compiled.schema = Arc::new(close.schema().as_arrow().clone());
         compiled.is_per_window = is_per_window(close)?;
         Ok(compiled)
@@ -89,14 +96,16 @@ impl ClosePlan {
             }
             return Ok(leaves.swap_remove(full));
         };
-        for (table, slot) in &self.references {
-            slot.fill(table.rows()?);
+        for (table, scans) in &self.references {
+            let rows = table.rows()?;
+            scans.iter().for_each(|slot| slot.fill(rows.clone()));
         }
         for (slot, rows) in self.slots.iter().zip(leaves) {
             slot.fill(vec![rows]);
         }
         let rows = run(&self.session, &self.runtime, plan)?;
-        self.slots.iter().chain(self.references.iter().map(|(_, slot)| slot)).for_each(|slot| slot.fill(Vec::new()));
+        let scans = self.references.iter().flat_map(|(_, scans)| scans);
+        self.slots.iter().chain(scans).for_each(|slot| slot.fill(Vec::new()));
         Ok(arrow::compute::concat_batches(&self.schema, &rows)?)
     }
 }
@@ -106,10 +115,22 @@ pub(crate) fn is_per_window(plan: &LogicalPlan) -> Result<bool> {
     plan.exists(|node| Ok(matches!(node, LogicalPlan::Sort(_) | LogicalPlan::Limit(_))))
 }
 
+/// The scans of each table.
+type Scans = Mutex<BTreeMap<String, Vec<Arc<Slot>>>>;
+
+/// The table of a scan, and its name.
+fn scanned(scan: &TableScan) -> Result<(String, &Relation)> {
+    match relation_of(scan.source.as_ref()) {
+        Some(relation @ Relation::Table(table)) => Ok((table.decl.name.clone(), relation)),
+        Some(relation @ Relation::MaterializedView(view)) => Ok((view.name.clone(), relation)),
+        _ => Err(DataFusionError::Plan(format!("`{}` cannot be joined as a whole", scan.table_name))),
+    }
+}
+
 struct StageLeaves {
     slots: Vec<Arc<Slot>>,
-    /// Slots of scans, in the order in which the plan has them.
-    scans: Mutex<VecDeque<Arc<Slot>>>,
+    /// Filled as scans are planned.
+    scans: Arc<Scans>,
 }
 
 impl Leaves for StageLeaves {
@@ -124,9 +145,11 @@ impl Leaves for StageLeaves {
     }
 
     fn scan(&self, scan: &TableScan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let slot = self.scans.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let slot = slot.ok_or_else(|| DataFusionError::Internal("a scan that was not counted".to_owned()))?;
+        let (name, _) = scanned(scan)?;
+        let slot = Arc::<Slot>::default();
         slot.project(scan.projection.clone());
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        scans.entry(name).or_default().push(Arc::clone(&slot));
         let schema = Arc::new(scan.projected_schema.as_arrow().clone());
         Ok(Some(Arc::new(SlotExec::new(slot, schema))))
     }

@@ -18,6 +18,8 @@ use crate::stats::{QueryStats, ShardStats};
 
 /// How often silence is looked at: for idle shards and time-to-live.
 const IDLE_CHECK: Duration = Duration(200);
+/// How often counts and watermarks are made public: looking at all state at every step would cost more than the step.
+const PUBLISH: Duration = Duration(100);
 /// A look at open windows may take at most this part of the time: the next comes after so many times its cost.
 const LOOK_SHARE: i64 = 4;
 
@@ -83,6 +85,7 @@ pub(crate) struct State {
     /// Rows came since the last look.
     dirty: bool,
     next_look: EventTime,
+    published: EventTime,
     snap: Option<Snap>,
     settling: Vec<Unsettled>,
     /// Whether event time waits for the end of a round: its source settled before its first record. `None`: not known yet.
@@ -104,6 +107,7 @@ impl Default for State {
             closed: EventTime::MIN,
             dirty: false,
             next_look: EventTime::MIN,
+            published: EventTime::MIN,
             snap: None,
             settling: Vec::new(),
             in_rounds: None,
@@ -209,6 +213,17 @@ impl Closer {
         }));
     }
 
+    /// Rows that were counted as used when they came, and then were too late for a later stage.
+    fn account_late(&mut self) {
+        let late = self.stages.take_late();
+        self.stats.used.sub(late.len() as u64);
+        self.stats.late.add(late.len() as u64);
+        self.faults.report(late.into_iter().map(|(time, missed)| {
+            let late = Late { time, missed, watermark: self.state.closed };
+            late.fault(&self.name, "", "", String::new())
+        }));
+    }
+
     fn progress(&mut self, Progress { source, shard, kind }: Progress) {
         let Some(input) = self.inputs.get_mut(&source) else { return };
         let mut now = self.state.now;
@@ -267,9 +282,14 @@ impl Closer {
         let looks = self.refresh.is_some() && self.state.now >= self.state.next_look;
         if self.stages.has_panes() {
             let look = looks && self.state.dirty;
-            if look || self.stages.is_due(self.state.watermark) {
+            let has_moved = self.state.watermark > self.state.closed;
+            if look || has_moved && self.stages.is_due(self.state.watermark) {
                 self.ask_workers(look);
                 return Ok(());
+            }
+            // Nothing that workers have can close yet; later stages may go on.
+            if has_moved {
+                self.run_stages(self.state.watermark, false)?;
             }
         } else if !is_shown || looks {
             self.run_stages(self.state.watermark, looks && self.stages.has_news())?;
@@ -318,6 +338,7 @@ impl Closer {
     fn run_stages(&mut self, watermark: EventTime, look: bool) -> Result<(), Ending> {
         let started = self.state.now;
         let emitted = self.stages.advance(watermark, started)?;
+        self.account_late();
         self.state.closed = self.state.closed.max(watermark);
         let is_work = look || !emitted.is_empty();
         self.emit(emitted)?;
@@ -360,7 +381,13 @@ impl Closer {
         Ok(())
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        let now = self.state.now;
+        let is_due = now - self.state.published >= PUBLISH || self.ended() || !matches!(self.time, Time::Clock(_));
+        if !is_due {
+            return;
+        }
+        self.state.published = now;
         self.stats.set_watermark(self.state.watermark);
         let (windows, groups) = self.stages.size();
         self.stats.set_state_size(windows, groups);

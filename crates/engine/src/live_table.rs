@@ -215,7 +215,12 @@ impl LiveTable {
             let keys = state.converters.keys(&rows, &self.key)?;
             let encoded = state.converters.row.convert_columns(rows.columns())?;
             let Content::Windows(windows) = &mut state.content else { return Ok(()) };
-            let before = windows.remove(&window).and_then(|window| window.open).unwrap_or_default();
+            let before = match windows.remove(&window) {
+                Some(WindowRows { open: Some(open), .. }) => open,
+                // A window that was final is given again with rows that came late.
+                Some(WindowRows { rows, open: None }) => state.converters.by_key(&rows, &self.key)?,
+                None => HashMap::new(),
+            };
             let changed: Vec<u32> = (0..)
                 .zip(encoded.iter().zip(&keys))
                 .filter(|(_, (row, key))| before.get(*key).is_none_or(|old| old.row() != *row))
@@ -255,12 +260,16 @@ impl LiveTable {
         })
     }
 
-    /// Rows that are gone, by their key columns in key order.
+    /// Rows that are gone, by their key columns in key order; without a key there is one row, and it goes.
     pub(crate) fn delete(&self, keys: &[ArrayRef]) -> Result<()> {
         self.write(|state| {
-            let keys = state.converters.key.convert_columns(keys)?;
             let Content::Keyed(content) = &mut state.content else { return Ok(()) };
-            let gone: Vec<OwnedRow> = keys.iter().filter_map(|key| content.remove(&key.owned())).collect();
+            let gone: Vec<OwnedRow> = if keys.is_empty() {
+                content.drain().map(|(_, row)| row).collect()
+            } else {
+                let keys = state.converters.key.convert_columns(keys)?;
+                keys.iter().filter_map(|key| content.remove(&key.owned())).collect()
+            };
             let rows = state.converters.row.convert_rows(gone.iter().map(OwnedRow::row))?;
             if !gone.is_empty() {
                 state.record(ChangeKind::Delete, self.batch(rows, gone.len())?);
@@ -294,6 +303,11 @@ impl LiveTable {
 }
 
 impl Converters {
+    fn by_key(&self, rows: &RecordBatch, key: &[usize]) -> Result<HashMap<OwnedRow, OwnedRow>> {
+        let encoded = self.row.convert_columns(rows.columns())?;
+        Ok(self.keys(rows, key)?.into_iter().zip(encoded.iter().map(|row| row.owned())).collect())
+    }
+
     /// The key of each row; its number where the table has no key.
     fn keys(&self, rows: &RecordBatch, key: &[usize]) -> Result<Vec<OwnedRow>> {
         if key.is_empty() {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use arrow::array::RecordBatch;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
-use millstream_core::{Clock, Loaded, Reference, Version};
+use millstream_core::{Clock, Duration, Loaded, Reference, ReferenceError, Version};
 use millstream_sql::Relation;
 
 use crate::close::ReferenceRows;
@@ -66,6 +66,24 @@ impl ReferenceRows for LoadedTable {
     }
 }
 
+/// How often the first load is tried again, and after what time.
+const FIRST_TRIES: usize = 10;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Tells those who wait when the loader is gone.
+struct Unloaded(Weak<LoadedTable>);
+
+impl Drop for Unloaded {
+    fn drop(&mut self) {
+        let Some(table) = self.0.upgrade() else { return };
+        let mut content = table.content.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*content, Content::Loading) {
+            *content = Content::Failed("its loader has stopped".to_owned());
+            table.first.notify_all();
+        }
+    }
+}
+
 /// Loads a table now and again, until nobody reads it.
 async fn keep_loaded(
     mut reference: Box<dyn Reference>,
@@ -74,7 +92,10 @@ async fn keep_loaded(
     faults: FaultLog,
     clock: Arc<dyn Clock>,
 ) {
+    // A loader that ends without having loaded anything must not leave closers waiting.
+    let _unloaded = Unloaded(table.clone());
     let mut known: Option<Version> = None;
+    let mut tries = 0;
     loop {
         let loaded = reference.load(known.as_ref()).await;
         let Some(table) = table.upgrade() else { return };
@@ -89,6 +110,15 @@ async fn keep_loaded(
                 table.set(Content::Loaded(rows));
             }
             Ok(None) => {}
+            // What may be gone in a moment is tried again, for as long as the queries that wait can bear it.
+            Err(ReferenceError::Failed { .. } | ReferenceError::Changing { .. })
+                if known.is_none() && tries < FIRST_TRIES =>
+            {
+                tries += 1;
+                drop(table);
+                clock.sleep(FIRST_PAUSE).await;
+                continue;
+            }
             Err(error) if known.is_none() => return table.set(Content::Failed(error.to_string())),
             Err(error) => {
                 let reason = format!("`{name}` could not be loaded again, and stays as it is: {error}");

@@ -59,11 +59,16 @@ pub(crate) struct Stages {
     stages: Vec<RunningStage>,
     /// The columns of the result by which changed rows are found.
     key: Vec<usize>,
+    /// Rows of earlier stages that came too late for a later one.
+    late: Vec<LateRow>,
 }
+
+/// The time of a row that came too late, and the window it missed.
+pub(crate) type LateRow = (EventTime, Option<Window>);
 
 impl Stages {
     pub(crate) fn new(stages: Vec<RunningStage>, key: Vec<usize>) -> Self {
-        Self { stages, key }
+        Self { stages, key, late: Vec::new() }
     }
 
     pub(crate) fn take_rows(&mut self, id: LeafId, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
@@ -84,9 +89,9 @@ impl Stages {
         self.stages.iter().any(|stage| stage.has_panes)
     }
 
-    /// Whether something can close at `watermark`.
+    /// Whether something that workers keep can close at `watermark`.
     pub(crate) fn is_due(&self, watermark: EventTime) -> bool {
-        self.stages.iter().any(|stage| stage.operator.is_due(watermark))
+        self.stages.iter().any(|stage| stage.has_panes && stage.operator.is_due(watermark))
     }
 
     /// Whether open windows have changed since the last look.
@@ -114,11 +119,18 @@ impl Stages {
             for later in index + 1..self.stages.len() {
                 let RunningStage { feeds, operator, .. } = &mut self.stages[later];
                 for feed in feeds.iter().filter(|feed| feed.from == index) {
-                    emitted.iter().try_for_each(|rows| feed.push(rows, operator.as_mut()))?;
+                    for rows in &emitted {
+                        self.late.extend(feed.push(rows, operator.as_mut())?);
+                    }
                 }
             }
         }
         Ok(emitted)
+    }
+
+    /// The rows that came too late for a later stage since this was last asked.
+    pub(crate) fn take_late(&mut self) -> Vec<LateRow> {
+        std::mem::take(&mut self.late)
     }
 
     /// The open windows of the last stage.
@@ -143,7 +155,11 @@ impl RunningStage {
             Given::Changed { rows, keys } => {
                 let rows = self.close.run(vec![rows])?;
                 let kept: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
-                let gone = missing_keys(&keys, &kept)?;
+                let gone = match keys.is_empty() {
+                    // One row without a key: it is there, or it is not.
+                    true => (rows.num_rows() == 0).then(Vec::new),
+                    false => missing_keys(&keys, &kept)?,
+                };
                 Emitted::Update { rows, gone }
             }
             Given::Gone(keys) => {
@@ -154,15 +170,16 @@ impl RunningStage {
 }
 
 impl InnerFeed {
-    /// Takes what the earlier stage gave through HOT and into an operator.
-    fn push(&self, emitted: &Emitted, operator: &mut dyn Operator) -> Result<()> {
+    /// Takes what the earlier stage gave through HOT and into an operator. Answers the rows that came too late for it.
+    fn push(&self, emitted: &Emitted, operator: &mut dyn Operator) -> Result<Vec<LateRow>> {
         let (rows, window) = match emitted {
             Emitted::Window { rows, window, is_final: true } => (rows, Some(*window)),
             Emitted::Append(rows) => (rows, None),
-            Emitted::Window { .. } | Emitted::Update { .. } => return Ok(()),
+            Emitted::Window { .. } | Emitted::Update { .. } => return Ok(Vec::new()),
         };
+        let mut late = Vec::new();
         if rows.num_rows() == 0 {
-            return Ok(());
+            return Ok(late);
         }
         let (rows, times) = match (self.time, window) {
             (RowTime::None, _) => (rows.clone(), None),
@@ -170,6 +187,10 @@ impl InnerFeed {
                 (rows.clone(), Some(Int64Array::from(vec![window.end.0 - 1; rows.num_rows()])))
             }
             (RowTime::Window, None) => return Err(DataFusionError::Internal("rows of windows without one".to_owned())),
+            (RowTime::End(column), _) => {
+                let ends = millis(rows.column(column))?;
+                (rows.clone(), Some(ends.values().iter().map(|end| end - 1).collect()))
+            }
             (RowTime::Column(column), _) => {
                 // An outer join may have made up a NULL: such a row has no place in time.
                 let present = is_not_null(rows.column(column))?;
@@ -184,37 +205,45 @@ impl InnerFeed {
             (times, _) => times,
         };
         if passed.rows == 0 {
-            return Ok(());
+            return Ok(late);
         }
         match (&self.feed, &self.groups) {
             (CompiledFeed::Rows { schema, .. }, _) => {
                 let options = RecordBatchOptions::new().with_row_count(Some(passed.rows));
                 let rows = RecordBatch::try_new_with_options(Arc::clone(schema), passed.columns, &options)?;
-                operator.take_rows(self.leaf, &rows, times.as_ref())?;
+                late.extend(operator.take_rows(self.leaf, &rows, times.as_ref())?.late);
             }
             (CompiledFeed::Groups(groups), Some((layout, spec))) => {
-                let mut take = |slice, rows: usize, columns: &[ArrayRef]| {
+                let mut take = |slice: Option<Window>, times: &[i64], rows: usize, columns: &[ArrayRef]| {
+                    if let Some(missed) = slice.and_then(|slice| operator.misses(slice)) {
+                        late.extend(times.iter().map(|time| (EventTime(*time), Some(missed))));
+                        return Ok(());
+                    }
                     let mut table = layout.table()?;
                     update(&mut table, groups, rows, columns)?;
-                    operator.take_groups(self.leaf, slice, table.freeze()?).map(|_| ())
+                    late.extend(operator.take_groups(self.leaf, slice, table.freeze()?)?.late);
+                    Ok::<_, DataFusionError>(())
                 };
                 match (spec, times) {
                     (Some(spec), Some(times)) => match by_slice(*spec, times.values()) {
-                        Slices::One(slice) => take(Some(slice), passed.rows, &passed.columns)?,
+                        Slices::One(slice) => take(Some(slice), times.values(), passed.rows, &passed.columns)?,
                         Slices::Many { parts, .. } => {
-                            for (slice, indices) in parts {
-                                take(Some(slice), indices.len(), &take_rows(&passed.columns, &indices)?)?;
+                            for (slice, rows) in parts {
+                                let of_slice: Vec<i64> =
+                                    rows.values().iter().map(|row| times.value(*row as usize)).collect();
+                                let columns = take_rows(&passed.columns, &rows)?;
+                                take(Some(slice), &of_slice, rows.len(), &columns)?;
                             }
                         }
                     },
-                    _ => take(None, passed.rows, &passed.columns)?,
+                    _ => take(None, &[], passed.rows, &passed.columns)?,
                 }
             }
             (CompiledFeed::Groups(_), None) => {
                 return Err(DataFusionError::Internal("groups without a layout".to_owned()));
             }
         }
-        Ok(())
+        Ok(late)
     }
 }
 

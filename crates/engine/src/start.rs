@@ -261,7 +261,19 @@ impl Inner {
         let state = self.lock();
         let Some(lane) = state.lanes.get(&lane) else { return };
         for query in state.queries.values().filter(|query| lane.readers.contains(&query.id)) {
-            let _ = query.closer.try_send(ToCloser::Failed(reason.to_owned()));
+            // A query that is behind has a full inbox; it is told when there is room.
+            if let Err(crossbeam_channel::TrySendError::Full(message)) =
+                query.closer.try_send(ToCloser::Failed(reason.to_owned()))
+            {
+                let closer = query.closer.clone();
+                let told = threads::start("source-failed", move || {
+                    // A closer that is gone has ended by itself.
+                    let _ = closer.send(message);
+                });
+                if let Err(error) = told {
+                    tracing::error!(%error, "a query could not be told that its source broke");
+                }
+            }
         }
     }
 

@@ -402,6 +402,12 @@ fn live_table_settings(options: &[WithOption]) -> Result<LiveTableSettings, mill
 
 /// An option that this kind of query would ignore is a misunderstanding.
 fn refuse_idle_options(options: &[WithOption], pipeline: &Pipeline) -> Result<(), SqlError> {
+    let late = options.iter().find(|option| option.key == "allowed-lateness");
+    if let (Some(option), Some(millstream_core::WindowSpec::Session { .. })) = (late, pipeline.window()) {
+        let error =
+            SqlError::new("a session that has closed takes no more rows: 'allowed-lateness' is for other windows");
+        return Err(error.at(option.at).hint("raise the watermark's delay, or the gap"));
+    }
     let (idle, what, hint): (&[&str], _, _) = match (pipeline.is_updating(), pipeline.window().is_some()) {
         (true, _) => {
             (&["retention", "max-rows", "emit", "allowed-lateness"], "an updating table", "'ttl' bounds its keys")

@@ -206,7 +206,7 @@ fn state_estimate(stage: &Stage) -> Option<String> {
             format!("{spec}: {kept}, until {} ms after a session's last row and the watermark's delay", gap.0)
         }
         Operator::Windows(spec) => format!(
-            "{spec}: {} and slice of time, for {} ms and the watermark's delay; a row is in up to {} windows",
+            "{spec}: {} and slice of time, for {} ms and the watermark's delay; a row is in up to {} of them",
             what(gives),
             spec.approximate_size().0,
             spec.windows_per_row_max()
@@ -215,7 +215,8 @@ fn state_estimate(stage: &Stage) -> Option<String> {
         Operator::Updating { ttl: Some(ttl) } => format!("one row per key that changed in the last {} ms", ttl.0),
         Operator::Over(over) => {
             let for_ever = over.functions.iter().filter_map(window_function).any(|function| {
-                is_unbounded(&function.params.window_frame.start_bound) || function.fun.name() == "row_number"
+                let is_distance = matches!(function.fun.name(), "lag" | "lead");
+                !is_distance && is_unbounded(&function.params.window_frame.start_bound)
             });
             let frames = "the rows of every frame";
             if for_ever { format!("{frames}, and running values per partition for ever") } else { frames.to_owned() }

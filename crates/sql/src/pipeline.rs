@@ -115,6 +115,8 @@ pub enum RowTime {
     None,
     /// The column of the input with this index.
     Column(usize),
+    /// The millisecond before the value of this column, which is the end of a window.
+    End(usize),
     /// The last millisecond of the window whose result the row is.
     Window,
 }

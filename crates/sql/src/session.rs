@@ -31,8 +31,10 @@ use crate::{SqlError, functions};
 use millstream_core::Clock;
 
 /// Optimizer rules that are left out: the first would hide distinct aggregates from the panes, the second would stop
-/// reading a stream that has no end.
-const LEFT_OUT: [&str; 2] = ["single_distinct_aggregation_to_group_by", "push_down_limit"];
+/// reading a stream that has no end, the third would hide functions of time in GROUP BY; HOT evaluates equal expressions
+/// once by itself.
+const LEFT_OUT: [&str; 3] =
+    ["single_distinct_aggregation_to_group_by", "push_down_limit", "common_sub_expression_eliminate"];
 /// Optimizer rules without which a join cannot be told from another.
 const PREPARING: [&str; 5] = [
     "decorrelate_predicate_subquery",

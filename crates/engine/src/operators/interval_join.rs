@@ -3,7 +3,7 @@
 //! Pairs are given as soon as both rows are there. A row without a partner is given, where the join asks for it, once
 //! event time has passed the last moment at which one could have come.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -41,8 +41,8 @@ struct Side {
     converter: RowConverter,
     /// How long after a row's time a partner may have its.
     waits: Duration,
-    /// Rows by key; the numbers are those of `rows`.
-    keys: HashMap<OwnedRow, Vec<u64>>,
+    /// Rows by key, in the order of time; the numbers are those of `rows`.
+    keys: HashMap<OwnedRow, BTreeSet<(EventTime, u64)>>,
     rows: BTreeMap<u64, Kept>,
     /// Rows by the time at which they have waited long enough.
     due: BTreeMap<EventTime, Vec<u64>>,
@@ -57,6 +57,8 @@ struct Kept {
     row: usize,
     time: EventTime,
     key: OwnedRow,
+    /// NULL equals nothing.
+    has_null: bool,
     has_partner: bool,
 }
 
@@ -91,11 +93,18 @@ impl IntervalJoinOperator {
     fn meet(&mut self, side: usize, new: &[u64]) -> Result<()> {
         let mut pairs: Vec<(u64, u64)> = Vec::new();
         for number in new {
-            let Some(key) = self.sides[side].rows.get(number).map(|kept| kept.key.clone()) else { continue };
-            if !self.null_equals_null && self.sides[side].has_null(&key) {
+            let Some(kept) = self.sides[side].rows.get(number) else { continue };
+            if kept.has_null && !self.null_equals_null {
                 continue;
             }
-            for partner in self.sides[1 - side].keys.get(&key).into_iter().flatten() {
+            // A partner of a left row is at most `upper` later, one of a right row at most `-lower` later.
+            let other = &self.sides[1 - side];
+            let from = (kept.time - other.waits, u64::MIN);
+            let to = (kept.time + self.sides[side].waits, u64::MAX);
+            if from > to {
+                continue;
+            }
+            for (_, partner) in other.keys.get(&kept.key).into_iter().flat_map(|rows| rows.range(from..=to)) {
                 pairs.push(if side == 0 { (*number, *partner) } else { (*partner, *number) });
             }
             if pairs.len() >= PAIRS {
@@ -249,11 +258,12 @@ impl Side {
 
     /// Keeps rows until no partner can come; answers their numbers.
     fn keep(&mut self, rows: &RecordBatch, times: &Int64Array, kept: &[usize]) -> Result<Vec<u64>> {
-        let keys: Vec<OwnedRow> = if self.on.is_empty() {
+        let columns = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let keys: Vec<OwnedRow> = if columns.is_empty() {
             vec![self.converter.parser().parse(&[]).owned(); rows.num_rows()]
         } else {
-            let keys = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
-            self.converter.convert_columns(&keys.collect::<Result<Vec<_>>>()?)?.iter().map(|row| row.owned()).collect()
+            self.converter.convert_columns(&columns)?.iter().map(|row| row.owned()).collect()
         };
         let batch = Arc::new(rows.clone());
         let mut new = Vec::with_capacity(kept.len());
@@ -261,9 +271,11 @@ impl Side {
             let (time, number) = (EventTime(times.value(*row)), self.next);
             self.next += 1;
             let key = keys[*row].clone();
-            self.keys.entry(key.clone()).or_default().push(number);
+            self.keys.entry(key.clone()).or_default().insert((time, number));
+            let has_null = columns.iter().any(|column| column.is_null(*row));
             self.due.entry(time + self.waits).or_default().push(number);
-            self.rows.insert(number, Kept { batch: Arc::clone(&batch), row: *row, time, key, has_partner: false });
+            self.rows
+                .insert(number, Kept { batch: Arc::clone(&batch), row: *row, time, key, has_null, has_partner: false });
             new.push(number);
         }
         Ok(new)
@@ -282,7 +294,7 @@ impl Side {
             for number in due.remove() {
                 let Some(kept) = self.rows.remove(&number) else { continue };
                 if let Some(numbers) = self.keys.get_mut(&kept.key) {
-                    numbers.retain(|other| *other != number);
+                    numbers.remove(&(kept.time, number));
                     if numbers.is_empty() {
                         self.keys.remove(&kept.key);
                     }
@@ -296,12 +308,6 @@ impl Side {
 
     fn gather(&self, numbers: impl Iterator<Item = u64>) -> Result<Vec<ArrayRef>> {
         gather(&self.schema, numbers.filter_map(|number| self.rows.get(&number)))
-    }
-
-    /// Whether a key has a NULL in it, which equals nothing.
-    fn has_null(&self, key: &OwnedRow) -> bool {
-        let columns = self.converter.convert_rows([key.row()]);
-        columns.is_ok_and(|columns| columns.iter().any(|column| column.is_null(0)))
     }
 }
 

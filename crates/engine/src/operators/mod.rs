@@ -37,6 +37,11 @@ pub(crate) trait Operator: Send {
     /// What is taken from now on happens at this time.
     fn set_now(&mut self, _now: EventTime) {}
 
+    /// The last window that would have taken rows of a slice, when it is too late for them.
+    fn misses(&self, _slice: Window) -> Option<Window> {
+        None
+    }
+
     /// Gives what is due now that event time has come to `watermark` and the clock to `now`.
     fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Given>>;
 

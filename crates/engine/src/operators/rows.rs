@@ -1,6 +1,7 @@
 //! No state: rows go on as they come.
 
 use arrow::array::{Int64Array, RecordBatch};
+use arrow::compute::concat_batches;
 use datafusion::common::Result;
 use millstream_core::EventTime;
 
@@ -30,12 +31,16 @@ impl Operator for RowsOperator {
 
     fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
         self.watermark = self.watermark.max(watermark);
-        let given = self.waiting.drain(..).map(|(leaf, rows)| {
+        let mut given = Vec::new();
+        // All of one leaf together: CLOSE costs the same for one row as for many.
+        while let Some(leaf) = self.waiting.first().map(|(leaf, _)| *leaf) {
+            let of_leaf: Vec<RecordBatch> =
+                self.waiting.extract_if(.., |(of, _)| *of == leaf).map(|(_, rows)| rows).collect();
             let mut leaves = self.empty.clone();
-            leaves[leaf] = rows;
-            Given::Rows(leaves)
-        });
-        Ok(given.collect())
+            leaves[leaf] = concat_batches(&self.empty[leaf].schema(), &of_leaf)?;
+            given.push(Given::Rows(leaves));
+        }
+        Ok(given)
     }
 
     fn watermark(&self) -> EventTime {

@@ -4,7 +4,7 @@
 //! first and last time. What is handed in stays as it came, in columns; sessions refer to its rows. When event time is
 //! past the end of a session no row can join it any more, and its rows are brought together.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
@@ -44,8 +44,10 @@ struct SessionLeaf {
     key_columns: Vec<usize>,
     converter: RowConverter,
     keys: HashMap<OwnedRow, BTreeMap<EventTime, Cell>>,
-    /// When a session of a key may end; looked at again when it is due.
-    due: BTreeMap<EventTime, Vec<OwnedRow>>,
+    /// When the first session of a key may end; looked at again when it is due.
+    due: BTreeSet<(EventTime, OwnedRow)>,
+    /// The same by key.
+    armed: HashMap<OwnedRow, EventTime>,
     pieces: BTreeMap<u64, Vec<ArrayRef>>,
     next_piece: u64,
     live_rows: usize,
@@ -179,7 +181,8 @@ impl SessionLeaf {
             key_columns,
             converter: RowConverter::new(fields)?,
             keys: HashMap::new(),
-            due: BTreeMap::new(),
+            due: BTreeSet::new(),
+            armed: HashMap::new(),
             pieces: BTreeMap::new(),
             next_piece: 0,
             live_rows: 0,
@@ -218,7 +221,7 @@ impl SessionLeaf {
             }
             taken.used += stands_for;
             kept += 1;
-            self.due.entry(last + self.gap).or_default().push(key.clone());
+            self.arm(&key, last + self.gap);
             let cell = self.keys.entry(key).or_default().entry(slice.start);
             let cell = cell.or_insert_with(|| Cell { first, last, rows: Vec::new() });
             cell.first = cell.first.min(first);
@@ -237,27 +240,51 @@ impl SessionLeaf {
     /// Whether rows from `first` to `last` belong to a session that is still open.
     fn joins_open(&self, key: &OwnedRow, first: EventTime, last: EventTime) -> bool {
         let Some(cells) = self.keys.get(key) else { return false };
-        cells.values().any(|cell| cell.first - last <= self.gap && first - cell.last <= self.gap)
+        // No cell further away than two gaps has a row within one.
+        let near = Duration(self.gap.0.saturating_mul(2));
+        let mut near = cells.range(first - near..=last + near);
+        near.any(|(_, cell)| cell.first - last <= self.gap && first - cell.last <= self.gap)
+    }
+
+    /// Looks at a key when this time has passed, or earlier.
+    fn arm(&mut self, key: &OwnedRow, end: EventTime) {
+        match self.armed.get(key) {
+            Some(armed) if *armed <= end => return,
+            Some(armed) => {
+                self.due.remove(&(*armed, key.clone()));
+            }
+            None => {}
+        }
+        self.armed.insert(key.clone(), end);
+        self.due.insert((end, key.clone()));
     }
 
     /// Takes out the sessions that no row can join any more.
     fn close(&mut self, watermark: EventTime) -> Vec<Session> {
+        let is_over = |end: EventTime| end < watermark || watermark == EventTime::MAX;
         let mut closed = Vec::new();
-        while let Some(due) = self.due.first_entry().filter(|due| *due.key() < watermark || watermark == EventTime::MAX)
-        {
-            for key in due.remove() {
-                let Some(cells) = self.keys.get_mut(&key) else { continue };
-                for (starts, session) in sessions(cells, self.gap) {
-                    if session.window.end < watermark || watermark == EventTime::MAX {
-                        for start in &starts {
-                            cells.remove(start);
-                        }
-                        self.live_rows -= session.rows.len();
-                        self.dead_rows += session.rows.len();
-                        closed.push(session);
-                    }
+        while let Some((end, key)) = self.due.pop_first() {
+            if !is_over(end) {
+                self.due.insert((end, key));
+                break;
+            }
+            self.armed.remove(&key);
+            let Some(cells) = self.keys.get_mut(&key) else { continue };
+            let mut next: Option<EventTime> = None;
+            for (window, starts) in sessions(cells, self.gap) {
+                if !is_over(window.end) {
+                    next = Some(next.map_or(window.end, |end| end.min(window.end)));
+                    continue;
                 }
-                if cells.is_empty() {
+                let of_session = starts.iter().filter_map(|start| cells.remove(start));
+                let rows: Vec<(u64, usize)> = of_session.flat_map(|cell| cell.rows).collect();
+                self.live_rows -= rows.len();
+                self.dead_rows += rows.len();
+                closed.push(Session { window, rows });
+            }
+            match next {
+                Some(end) => self.arm(&key, end),
+                None => {
                     self.keys.remove(&key);
                 }
             }
@@ -266,7 +293,12 @@ impl SessionLeaf {
     }
 
     fn open(&self) -> Vec<Session> {
-        self.keys.values().flat_map(|cells| sessions(cells, self.gap)).map(|(_, session)| session).collect()
+        let of_key = |cells: &BTreeMap<EventTime, Cell>| -> Vec<Session> {
+            let rows = |starts: Vec<EventTime>| starts.iter().flat_map(|start| cells[start].rows.clone()).collect();
+            let found = sessions(cells, self.gap).into_iter();
+            found.map(|(window, starts)| Session { window, rows: rows(starts) }).collect()
+        };
+        self.keys.values().flat_map(of_key).collect()
     }
 
     /// What CLOSE sees of sessions.
@@ -359,22 +391,18 @@ impl SessionLeaf {
 }
 
 /// The sessions that a key's cells make, each with the cells it is made of.
-fn sessions(cells: &BTreeMap<EventTime, Cell>, gap: Duration) -> Vec<(Vec<EventTime>, Session)> {
-    let mut sessions: Vec<(Vec<EventTime>, Session)> = Vec::new();
+fn sessions(cells: &BTreeMap<EventTime, Cell>, gap: Duration) -> Vec<(Window, Vec<EventTime>)> {
+    let mut sessions: Vec<(Window, Vec<EventTime>)> = Vec::new();
     let mut last: Option<EventTime> = None;
     for (start, cell) in cells {
         let end = cell.last + gap;
         match sessions.last_mut() {
             // A gap exactly as long as allowed still holds a session together.
-            Some((starts, session)) if last.is_some_and(|last| cell.first - last <= gap) => {
+            Some((window, starts)) if last.is_some_and(|last| cell.first - last <= gap) => {
                 starts.push(*start);
-                session.window.end = end;
-                session.rows.extend_from_slice(&cell.rows);
+                window.end = end;
             }
-            _ => {
-                let window = Window { start: cell.first, end };
-                sessions.push((vec![*start], Session { window, rows: cell.rows.clone() }));
-            }
+            _ => sessions.push((Window { start: cell.first, end }, vec![*start])),
         }
         last = Some(cell.last);
     }

@@ -9,6 +9,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
+use datafusion::error::DataFusionError;
 use millstream_core::{Duration, EventTime, Window, WindowSpec};
 use millstream_sql::Leaf;
 
@@ -100,7 +101,10 @@ impl Windows {
         }
         if self.lateness.0 > 0 {
             let closed = self.closed;
-            self.revised.extend(self.spec.windows_at(slice.start).take_while(|window| window.end <= closed));
+            // Of a window that is over some slices may be gone.
+            let (lateness, watermark) = (self.lateness, self.watermark);
+            let closed = self.spec.windows_at(slice.start).take_while(|window| window.end <= closed);
+            self.revised.extend(closed.filter(|window| window.end + lateness > watermark));
         }
     }
 
@@ -220,9 +224,8 @@ impl Operator for Windows {
 
     fn take_groups(&mut self, leaf: usize, slice: Option<Window>, groups: Delta) -> Result<Taken> {
         // Workers have counted the rows, and told late ones apart.
-        if let Some(slice) = slice {
-            self.keep(leaf, slice, Piece::Groups(groups));
-        }
+        let slice = slice.ok_or_else(|| DataFusionError::Internal("groups of windows without a slice".to_owned()))?;
+        self.keep(leaf, slice, Piece::Groups(groups));
         Ok(Taken::default())
     }
 
@@ -247,8 +250,13 @@ impl Operator for Windows {
         self.watermark
     }
 
+    fn misses(&self, slice: Window) -> Option<Window> {
+        let is_over = self.is_over(slice, self.watermark);
+        is_over.then(|| self.spec.window_ending(self.spec.last_end(slice)))
+    }
+
     fn is_due(&self, watermark: EventTime) -> bool {
-        self.spec.closed_by(watermark) > self.closed || !self.revised.is_empty()
+        self.spec.closed_by(watermark) > self.closed
     }
 
     fn has_news(&self) -> bool {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
-use millstream_core::Duration;
+use millstream_core::{Duration, WindowSpec};
 
 use crate::catalog::Catalog;
 use crate::pipeline::{Operator, Pipeline, Stage, Warning};
@@ -67,7 +67,7 @@ pub(crate) fn plan_query(
     };
     let allowed = Allowed { updates, ttl: ttl.is_some() };
     let prepared = session.prepare(analyzed.clone())?;
-    match check::check(&prepared, &clauses, allowed) {
+    let checked = match check::check(&prepared, &clauses, allowed) {
         Err(SqlError { code: Some(Code::E01), at, .. })
             if !updates && check::check(&prepared, &clauses, Allowed { updates: true, ttl: true }).is_ok() =>
         {
@@ -76,7 +76,7 @@ pub(crate) fn plan_query(
         checked => checked?,
     };
     let optimized = session.optimize(analyzed.clone())?;
-    let stages = cut::cut(&optimized, ttl)?;
+    let stages = cut::cut(&optimized, &checked.shape, ttl)?;
     let schema = Arc::new(analyzed.schema().as_arrow().clone());
     let mut pipeline = Pipeline { stages, schema, key: Vec::new(), batch: analyzed, warnings: Vec::new() };
     pipeline.key = key_columns(&optimized, pipeline.last())?;
@@ -122,26 +122,30 @@ fn assign_columns(plan: LogicalPlan, columns: &[SinkColumn]) -> Result<LogicalPl
 
 /// Which output columns identify a row.
 fn key_columns(plan: &LogicalPlan, last: &Stage) -> Result<Vec<usize>, SqlError> {
+    // Open sessions of a key are shown together: only their bounds tell them apart.
+    let is_session = matches!(last.operator, Operator::Windows(WindowSpec::Session { .. }));
     let found = match &last.operator {
         Operator::Rows | Operator::Over(_) | Operator::IntervalJoin(_) => return Ok(Vec::new()),
-        Operator::Windows(_) | Operator::Updating { .. } | Operator::Top(_) => trace_key(plan),
+        Operator::Windows(_) | Operator::Updating { .. } | Operator::Top(_) => trace_key(plan, !is_session),
     };
     match (found, &last.operator) {
         (Some(key), _) => Ok(key),
-        (None, Operator::Updating { .. }) => Err(SqlError::new(
+        (None, Operator::Updating { .. }) => Err(SqlError::coded(
+            Code::E13,
             "the rows of an updating table are found by their GROUP BY columns, and one is not selected",
-        )
-        .hint("add every GROUP BY column to the SELECT list")),
-        (None, Operator::Top(_)) => Err(SqlError::new(
+            "add every GROUP BY column to the SELECT list",
+        )),
+        (None, Operator::Top(_)) => Err(SqlError::coded(
+            Code::E13,
             "the first rows of a stream are found by their PARTITION BY columns and row number, and one is not selected",
-        )
-        .hint("add the PARTITION BY columns and the ROW_NUMBER to the SELECT list")),
+            "add the PARTITION BY columns and the ROW_NUMBER to the SELECT list",
+        )),
         (None, _) => Ok(Vec::new()),
     }
 }
 
 /// The output columns that are the keys of the topmost aggregate; `None` when one of them is not passed on.
-fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
+fn trace_key(plan: &LogicalPlan, without_windows: bool) -> Option<Vec<usize>> {
     match plan {
         LogicalPlan::Aggregate(aggregate) => match aggregate.group_expr.as_slice() {
             // A key that is NULL because its set has it not looks like one that is NULL.
@@ -149,7 +153,7 @@ fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
             keys => Some((0..keys.len()).collect()),
         },
         LogicalPlan::Projection(projection) => {
-            let inner = trace_key(&projection.input)?;
+            let inner = trace_key(&projection.input, without_windows)?;
             let schema = projection.input.schema();
             let position = |key: usize| {
                 projection.expr.iter().position(|expr| match expr.clone().unalias() {
@@ -166,20 +170,20 @@ fn trace_key(plan: &LogicalPlan) -> Option<Vec<usize>> {
             for key in inner {
                 match position(key) {
                     Some(column) => columns.push(column),
-                    None if is_window(&key) => {}
+                    None if without_windows && is_window(&key) => {}
                     None => return None,
                 }
             }
             Some(columns)
         }
         LogicalPlan::Filter(filter) => match TopRows::of(filter) {
-            Some(top) => top_key(&top, &filter.input).or_else(|| trace_key(&filter.input)),
-            None => trace_key(&filter.input),
+            Some(top) => top_key(&top, &filter.input).or_else(|| trace_key(&filter.input, without_windows)),
+            None => trace_key(&filter.input, without_windows),
         },
-        LogicalPlan::Sort(sort) => trace_key(&sort.input),
-        LogicalPlan::Limit(limit) => trace_key(&limit.input),
-        LogicalPlan::SubqueryAlias(alias) => trace_key(&alias.input),
-        LogicalPlan::Window(window) => trace_key(&window.input),
+        LogicalPlan::Sort(sort) => trace_key(&sort.input, without_windows),
+        LogicalPlan::Limit(limit) => trace_key(&limit.input, without_windows),
+        LogicalPlan::SubqueryAlias(alias) => trace_key(&alias.input, without_windows),
+        LogicalPlan::Window(window) => trace_key(&window.input, without_windows),
         _ => None,
     }
 }

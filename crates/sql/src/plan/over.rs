@@ -1,7 +1,7 @@
 //! OVER on streams: which functions and frames can be computed as rows come, and the top-N pattern.
 
 use datafusion::common::{Column, ScalarValue};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
     Expr, Filter, LogicalPlan, Operator, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
@@ -42,6 +42,11 @@ pub(crate) fn check_frame(function: &WindowFunction) -> Result<(), SqlError> {
             format!("{name}(DISTINCT …) cannot forget rows that leave its frame"),
             hint,
         ));
+    }
+    if matches!(name, "lag" | "lead") && function.params.null_treatment == Some(NullTreatment::IgnoreNulls) {
+        let hint = "use last_value(… IGNORE NULLS) over ROWS UNBOUNDED PRECEDING, or leave IGNORE NULLS out";
+        let message = format!("{name} IGNORE NULLS may have to look at any number of rows");
+        return Err(SqlError::coded(Code::E13, message, hint));
     }
     // These look at their distance whatever the frame says.
     if matches!(name, "lag" | "lead" | "row_number" | "rank" | "dense_rank") {
@@ -100,6 +105,9 @@ fn upper_bound(part: &Expr) -> Option<(&Column, usize)> {
         _ => return None,
     };
     let Expr::Literal(value, _) = literal else { return None };
+    if !value.data_type().is_integer() && !matches!(value, ScalarValue::Decimal128(_, _, 0)) {
+        return None;
+    }
     let ScalarValue::UInt64(Some(value)) = value.cast_to(&arrow::datatypes::DataType::UInt64).ok()? else {
         return None;
     };

@@ -1,7 +1,7 @@
 //! Functions of time that make tumbling windows when a stream is grouped by them: `date_trunc`, `date_bin`, and
 //! `FLOOR(ts TO unit)`, which becomes `date_trunc` when it is parsed.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use chrono_tz::Tz;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Cast, Expr};
@@ -41,7 +41,7 @@ pub(crate) fn time_function(expr: &Expr) -> Option<Result<(TimeFunction, &Expr),
 /// Planning may widen a timestamp's unit for a function; the instant stays the same. A change of zone is no such cast.
 pub(crate) fn without_unit_cast(expr: &Expr) -> &Expr {
     match expr {
-        Expr::Cast(Cast { expr: inner, field }) if matches!(field.data_type(), DataType::Timestamp(_, None)) => {
+        Expr::Cast(Cast { expr: inner, field }) if matches!(field.data_type(), DataType::Timestamp(unit, None) if *unit != TimeUnit::Second) => {
             without_unit_cast(inner)
         }
         Expr::Alias(alias) => without_unit_cast(&alias.expr),

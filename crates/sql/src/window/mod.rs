@@ -89,9 +89,18 @@ impl UserDefinedLogicalNodeCore for WindowAssign {
         std::iter::once(&self.time).chain(&self.partition_by).cloned().collect()
     }
 
-    /// A condition on a window column cannot be tested before there is one.
+    /// A condition on a window column cannot be tested before there is one. Rows make sessions what they are, so they
+    /// are there whatever is asked of them; a condition on the keys takes whole sessions away.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        WINDOW_COLUMNS.iter().map(ToString::to_string).collect()
+        let mut columns: HashSet<String> = WINDOW_COLUMNS.iter().map(ToString::to_string).collect();
+        if matches!(self.spec, WindowSpec::Session { .. }) {
+            let names = self.input.schema().fields().iter().map(|field| field.name().clone());
+            let is_key = |name: &String| {
+                self.partition_by.iter().any(|key| matches!(key, Expr::Column(column) if column.name == *name))
+            };
+            columns.extend(names.filter(|name| !is_key(name)));
+        }
+        columns
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -232,8 +232,9 @@ impl OverOperator {
         let by_rows = partition.given.saturating_sub(self.rows_before);
         let by_time =
             if self.time_before.0 == 0 { usize::MAX } else { partition.times.partition_point(|time| *time < reached) };
-        let taken_in = partition.running.iter().zip(self.functions.iter().filter(|function| function.is_counted()));
-        let taken_in = taken_in.map(|((_, consumed), _)| *consumed).min().unwrap_or(usize::MAX);
+        let along = self.functions.iter().filter(|function| matches!(function.way, Way::Along(..)));
+        let counted = partition.running.iter().zip(along).filter(|(_, function)| function.is_counted());
+        let taken_in = counted.map(|((_, consumed), _)| *consumed).min().unwrap_or(usize::MAX);
         let drop = by_rows.min(by_time).min(partition.given).min(taken_in);
         if drop > 0 {
             let left = rows.num_rows() - drop;

@@ -4,7 +4,7 @@
 mod join;
 mod over;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
@@ -152,7 +152,10 @@ impl Checker<'_> {
         let at = self.clauses.window();
         let found = origin(&assign.time, assign.input.schema(), &input);
         let has_watermark = match &input.shape {
-            Shape::Bounded => return Err(SqlError::new("a window function needs a stream").at(at)),
+            Shape::Bounded => {
+                let hint = "read a table with a WATERMARK in it";
+                return Err(SqlError::coded(Code::E13, "a window function needs a stream", hint).at(at));
+            }
             Shape::Updating => return Err(Self::over_updating("a window", at)),
             Shape::Stream { assigned: None, has_watermark } => {
                 Self::require_time(found, &assign.time, &input, at)?;
@@ -165,9 +168,8 @@ impl Checker<'_> {
                 return Err(SqlError::coded(Code::E03, message, "use window_time of the inner windows").at(at));
             }
             Shape::Stream { .. } => {
-                return Err(SqlError::new("the rows have windows already")
-                    .at(at)
-                    .hint("aggregate the inner windows first; their window_time can have windows again"));
+                let hint = "aggregate the inner windows first; their window_time can have windows again";
+                return Err(SqlError::coded(Code::E13, "the rows have windows already", hint).at(at));
             }
         };
         let mut origins = input.origins;
@@ -182,7 +184,8 @@ impl Checker<'_> {
             {
                 origins[column] = Origin::SessionKey(index);
             } else {
-                return Err(SqlError::new(format!("PARTITION BY takes columns, not {key}")).at(at));
+                let hint = "compute it under a name in a subquery, and partition by that";
+                return Err(SqlError::coded(Code::E13, format!("PARTITION BY takes columns, not {key}"), hint).at(at));
             }
         }
         origins.extend([WindowBound::Start, WindowBound::End, WindowBound::Time].map(Origin::Window));
@@ -251,6 +254,15 @@ impl Checker<'_> {
                 _ => {}
             }
         }
+        // A key by a coarser function than the window's is one of the rows, not a bound.
+        for (key, found) in keys.iter().zip(&mut origins) {
+            if let Some(Ok((function, _))) = time_function(key)
+                && *found == Origin::Window(WindowBound::Start)
+                && Some(function.spec) != window
+            {
+                *found = Origin::LostTime;
+            }
+        }
         let in_every_set = |of: &dyn Fn(&Origin) -> bool| {
             let of_column = |expr: &Expr| keys.iter().position(|key| key == expr).is_some_and(|key| of(&origins[key]));
             match aggregate.group_expr.as_slice() {
@@ -258,7 +270,14 @@ impl Checker<'_> {
                 _ => origins.iter().any(of),
             }
         };
-        let keyed_by_window = in_every_set(&|origin| matches!(origin, Origin::Window(_)));
+        let has_bound = |bounds: &[WindowBound]| {
+            in_every_set(&|origin| matches!(origin, Origin::Window(bound) if bounds.contains(bound)))
+        };
+        let spec = match input.shape {
+            Shape::Windowed(spec) | Shape::Stream { assigned: Some(spec), .. } => window.or(Some(spec)),
+            _ => window,
+        };
+        let keyed_by_window = spec.is_some_and(|spec| names_window(spec, has_bound));
         let shape = match &input.shape {
             Shape::Bounded => Shape::Bounded,
             Shape::Updating => return Err(Self::over_updating("an aggregate", at)),
@@ -446,8 +465,10 @@ impl Checker<'_> {
                 (Shape::Windowed(a), Shape::Windowed(b)) if a == b => Shape::Windowed(a),
                 (Shape::Bounded, Shape::Bounded) => Shape::Bounded,
                 _ => {
-                    return Err(SqlError::new(
-                        "the parts of a UNION ALL must all be streams, or all have the same window",
+                    return Err(SqlError::coded(
+                        Code::E13,
+                        "the parts of a UNION ALL are not all streams, and have not all the same window",
+                        "bring the streams together first, and group what comes of it",
                     ));
                 }
             };
@@ -465,19 +486,19 @@ impl Checker<'_> {
 fn check_scan(scan: &TableScan) -> Result<Checked, SqlError> {
     match relation_of(scan.source.as_ref()) {
         Some(Relation::System(table)) => {
-            return Err(SqlError::new(format!("`{}` cannot be read continuously", table.name))
-                .hint("SELECT from it answers what it holds now"));
+            let message = format!("`{}` cannot be read continuously", table.name);
+            return Err(SqlError::coded(Code::E13, message, "SELECT from it answers what it holds now"));
         }
         Some(Relation::MaterializedView(view)) => {
-            return Err(SqlError::new(format!("`{}` FOR SYSTEM_TIME AS OF can only be joined to a stream", view.name))
-                .hint("leave FOR SYSTEM_TIME out to read what feeds it"));
+            let message = format!("`{}` FOR SYSTEM_TIME AS OF can only be joined to a stream", view.name);
+            return Err(SqlError::coded(Code::E13, message, "leave FOR SYSTEM_TIME out to read what feeds it"));
         }
         _ => {}
     }
     let table = table_of(scan.source.as_ref())?;
     if table.roles.source.is_none() && table.roles.lookup {
-        return Err(SqlError::new(format!("`{}` is read whole, and can only be joined to a stream", table.decl.name))
-            .hint("write FROM stream JOIN table ON …"));
+        let message = format!("`{}` is read whole, and can only be joined to a stream", table.decl.name);
+        return Err(SqlError::coded(Code::E13, message, "write FROM stream JOIN table ON …"));
     }
     if table.roles.source.is_none() {
         return Err(SqlError::new(format!("`{}` can only be written", table.decl.name))
@@ -492,12 +513,29 @@ fn check_scan(scan: &TableScan) -> Result<Checked, SqlError> {
     Ok(Checked { shape: Shape::Stream { assigned: None, has_watermark: time.is_some() }, origins, clock: false })
 }
 
+/// Whether bounds tell a window from all others: some windows share a start.
+pub(crate) fn names_window(spec: WindowSpec, has: impl Fn(&[WindowBound]) -> bool) -> bool {
+    let ends = has(&[WindowBound::End, WindowBound::Time]);
+    match spec {
+        WindowSpec::Tumble(_) | WindowSpec::Hop { .. } => ends || has(&[WindowBound::Start]),
+        WindowSpec::Cumulate { .. } => ends,
+        WindowSpec::Session { .. } => ends && has(&[WindowBound::Start]),
+    }
+}
+
+/// Whether a bound of a window is still one in this type.
+fn keeps_millis(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(unit, None) if *unit != TimeUnit::Second)
+}
+
 /// Only bare references and aliases keep what a column is.
 pub(crate) fn origin(expr: &Expr, schema: &DFSchema, input: &Checked) -> Origin {
     match expr {
         Expr::Alias(alias) => origin(&alias.expr, schema, input),
         Expr::Column(column) => column_origin(column, schema, input),
-        Expr::Cast(Cast { expr, .. }) if matches!(origin(expr, schema, input), Origin::Window(_)) => {
+        Expr::Cast(Cast { expr, field })
+            if matches!(origin(expr, schema, input), Origin::Window(_)) && keeps_millis(field.data_type()) =>
+        {
             origin(expr, schema, input)
         }
         _ => {
@@ -530,8 +568,8 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
             Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
         })?;
         if found {
-            return Err(SqlError::new("subqueries in expressions are not available on streams")
-                .hint("write the subquery as a table in FROM and join it"));
+            let message = "a subquery in an expression would need all rows of a stream at every row";
+            return Err(SqlError::coded(Code::E13, message, "write the subquery as a table in FROM and join it"));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use datafusion::logical_expr::Window;
 use datafusion::logical_expr::expr::WindowFunctionParams;
 use millstream_core::WindowSpec;
 
-use super::{Checked, Checker, Origin, Shape, origin};
+use super::{Checked, Checker, Origin, Shape, names_window, origin};
 use crate::pipeline::WindowBound;
 use crate::plan::over::{TopRows, check_frame, window_function};
 use crate::{Code, SqlError};
@@ -53,13 +53,16 @@ impl Checker<'_> {
             let Some(function) = window_function(expr) else { continue };
             let WindowFunctionParams { partition_by, order_by, .. } = &function.params;
             let name = function.fun.name();
-            let by_window = partition_by.iter().any(|part| matches!(origin(part, schema, input), Origin::Window(_)));
+            let has_bound = |bounds: &[WindowBound]| {
+                let found = partition_by.iter().map(|part| origin(part, schema, input));
+                found.into_iter().any(|found| matches!(found, Origin::Window(bound) if bounds.contains(&bound)))
+            };
             let spec = match input.shape {
                 Shape::Windowed(spec) | Shape::Stream { assigned: Some(spec), .. } => Some(spec),
                 _ => None,
             };
             let found = match spec {
-                Some(spec) if by_window => OverKind::Windowed(spec),
+                Some(spec) if names_window(spec, has_bound) => OverKind::Windowed(spec),
                 _ => {
                     let first = order_by.first().map(|sort| (origin(&sort.expr, schema, input), sort.asc));
                     Self::check_order(name, first, input).map_err(|error| error.at(at))?;

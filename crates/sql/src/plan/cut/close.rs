@@ -7,11 +7,13 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use millstream_core::WindowSpec;
 
-use super::{Cutter, Shape, replace, shape_of};
+use super::{Cutter, Origin, Shape, origin, replace, shape_of};
 use crate::SqlError;
-use crate::pipeline::Leaf;
+use crate::pipeline::{Leaf, WindowBound};
 use crate::plan::node::LeafNode;
+use crate::plan::reference::is_reference;
 use crate::plan::sets::sets_of;
+use crate::plan::tumble::time_function;
 use crate::window::WindowAssign;
 
 impl Cutter {
@@ -23,6 +25,8 @@ impl Cutter {
         leaves: &mut Vec<Leaf>,
     ) -> Result<LogicalPlan, SqlError> {
         replace(plan, &mut |node| match node {
+            // A table that is there whole stays as it is.
+            node if is_reference(node) => Ok(Some(node.clone())),
             LogicalPlan::Aggregate(aggregate) => self.aggregate_leaf(aggregate, spec, leaves),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
                 Some(assign) if assign.spec == spec => {
@@ -44,7 +48,7 @@ impl Cutter {
     ) -> Result<Option<LogicalPlan>, SqlError> {
         let within = match shape_of(&aggregate.input)?.shape {
             // By windows of window_time the results of windows are grouped again.
-            Shape::Windowed(inner) => inner == spec && !has_time_function(aggregate),
+            Shape::Windowed(inner) => inner == spec && !has_windows_again(aggregate, spec)?,
             Shape::Bounded => true,
             _ => false,
         };
@@ -112,6 +116,14 @@ fn as_set(
     Ok(LogicalPlanBuilder::from(rows).project(exprs)?.build()?)
 }
 
-fn has_time_function(aggregate: &Aggregate) -> bool {
-    aggregate.group_expr.iter().any(|key| crate::plan::tumble::time_function(key).is_some())
+/// Whether an aggregate over results of windows makes windows of their time.
+fn has_windows_again(aggregate: &Aggregate, spec: WindowSpec) -> Result<bool, SqlError> {
+    let input = shape_of(&aggregate.input)?;
+    let keys = grouping_set_to_exprlist(&aggregate.group_expr)?;
+    Ok(keys.into_iter().filter_map(time_function).any(|function| {
+        function.is_ok_and(|(function, time)| {
+            let is_time = origin(time, aggregate.input.schema(), &input) == Origin::Window(WindowBound::Time);
+            is_time && function.spec == spec
+        })
+    }))
 }

@@ -24,10 +24,14 @@ pub(super) struct Flat {
     pub(super) hot: Hot,
     /// The window a window function assigned.
     pub(super) assigned: Option<WindowSpec>,
+    /// Rows were left out after sessions were made of them.
+    pub(super) is_filtered_session: bool,
     /// The session keys it was given.
     pub(super) session_keys: Vec<Expr>,
     /// An expression for each column of the flattened part.
     pub(super) outputs: Vec<Expr>,
+    /// The columns of the input that hold a bound of the row's window.
+    carried: Vec<(usize, WindowBound)>,
     /// The columns of the input that are event time.
     times: Vec<usize>,
     /// The windows whose results the input's rows are.
@@ -65,7 +69,16 @@ impl Cutter {
                     time: RowTime::None,
                     filters: scan.filters.clone(),
                 };
-                Ok(vec![Flat { hot, assigned: None, session_keys: Vec::new(), outputs, times, of_windows: None }])
+                Ok(vec![Flat {
+                    hot,
+                    assigned: None,
+                    is_filtered_session: false,
+                    session_keys: Vec::new(),
+                    outputs,
+                    carried: Vec::new(),
+                    times,
+                    of_windows: None,
+                }])
             }
             LogicalPlan::Projection(projection) => self.each(&projection.input, |flat| {
                 let exprs = projection.expr.iter();
@@ -77,6 +90,7 @@ impl Cutter {
             LogicalPlan::Filter(filter) => self.each(&filter.input, |flat| {
                 let predicate = substitute(filter.predicate.clone(), &filter.input, &flat.outputs)?;
                 flat.hot.filters.push(predicate);
+                flat.is_filtered_session |= matches!(flat.assigned, Some(WindowSpec::Session { .. }));
                 Ok(())
             }),
             LogicalPlan::SubqueryAlias(alias) => self.flatten(&alias.input),
@@ -132,11 +146,44 @@ impl Cutter {
         let schema = Arc::clone(plan.schema());
         let outputs = schema.iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field)))).collect();
         let hot = Hot { input: Input::Stage(stage), schema, time: RowTime::None, filters: Vec::new() };
-        Ok(Flat { hot, assigned: None, session_keys: Vec::new(), outputs, times, of_windows })
+        let mut flat = Flat {
+            hot,
+            assigned: None,
+            is_filtered_session: false,
+            session_keys: Vec::new(),
+            outputs,
+            carried: Vec::new(),
+            times,
+            of_windows,
+        };
+        if let Shape::Stream { assigned: Some(WindowSpec::Tumble(_)), .. } = checked.shape {
+            flat.carry_windows(&checked.origins);
+        }
+        Ok(flat)
     }
 }
 
 impl Flat {
+    /// Rows that carry their window with them, in columns: any bound tells the slice.
+    fn carry_windows(&mut self, origins: &[Origin]) {
+        let bound = |(index, origin): (usize, &Origin)| match origin {
+            Origin::Window(bound) => Some((index, *bound)),
+            _ => None,
+        };
+        self.carried = origins.iter().enumerate().filter_map(bound).collect();
+        self.hot.time = match self.carried.first() {
+            Some((index, WindowBound::End)) => RowTime::End(*index),
+            Some((index, WindowBound::Start | WindowBound::Time)) => RowTime::Column(*index),
+            None => RowTime::None,
+        };
+    }
+
+    /// The bound of its window that a column of the input carries.
+    pub(super) fn carried_bound(&self, column: &Column) -> Option<WindowBound> {
+        let index = self.hot.schema.maybe_index_of_column(column)?;
+        self.carried.iter().find(|(carried, _)| *carried == index).map(|(_, bound)| *bound)
+    }
+
     /// Sets the event time by an expression over the flattened part: a bare column, as was checked.
     pub(super) fn set_time(&mut self, time: &Expr, part: &LogicalPlan) -> Result<(), SqlError> {
         // Sessions that close together have times of their own.
@@ -189,7 +236,7 @@ impl Flat {
         let column = match self.hot.time {
             RowTime::Column(index) => index,
             RowTime::Window => *self.times.first()?,
-            RowTime::None => return None,
+            RowTime::None | RowTime::End(_) => return None,
         };
         let (qualifier, field) = self.hot.schema.qualified_field(column);
         Some(Expr::Column(Column::from((qualifier, field))))

@@ -9,10 +9,10 @@ use millstream_core::WindowSpec;
 
 use super::flat::{Flat, asks_for_window, substitute, window_bound};
 use super::{Cutter, no_form};
-use crate::SqlError;
-use crate::pipeline::{Column, Feed, Gives, Hot, Leaf, WindowBound};
+use crate::pipeline::{Column, Feed, Gives, Hot, Leaf, RowTime, WindowBound};
 use crate::plan::tumble::time_function;
 use crate::window::WindowAssign;
+use crate::{Code, SqlError};
 
 /// A row may be copied into this many windows, where it is not aggregated.
 const MAX_COPIES: usize = 1000;
@@ -43,7 +43,9 @@ impl Cutter {
                 Column::Row(expr) => Some(expr),
                 Column::Window(_) => None,
             });
-            if overlap && of_rows.chain(&aggregates).chain(&flat.hot.filters).any(asks_for_window) {
+            if flat.is_filtered_session
+                || overlap && of_rows.chain(&aggregates).chain(&flat.hot.filters).any(asks_for_window)
+            {
                 self.stages.borrow_mut().truncate(stages);
                 return Ok(None);
             }
@@ -65,6 +67,10 @@ impl Cutter {
                 aggregates.extend(session_aggregates(&flat)?);
             }
             let hot = resolved(flat, 0)?;
+            if window.is_some() && hot.time == RowTime::None {
+                let hint = "join inside the window function: TABLE(HOP((SELECT … FROM stream JOIN table …), DESCRIPTOR(ts), …))";
+                return Err(SqlError::coded(Code::E13, "the rows have lost the windows they were given", hint));
+            }
             if window.is_some() {
                 refuse_volatile(hot.filters.iter().chain(&aggregates))?;
             }
@@ -91,7 +97,7 @@ impl Cutter {
             let copies = flat.assigned.map_or(1, WindowSpec::windows_per_row_max);
             if copies > MAX_COPIES {
                 let message = format!("every row would be copied into {copies} windows");
-                return Err(SqlError::new(message).hint("aggregate the rows, or let windows overlap less"));
+                return Err(SqlError::coded(Code::E13, message, "aggregate the rows, or let windows overlap less"));
             }
             // Windows that overlap, or that leave gaps: a row's copy is for the window with its number, if there is one.
             let may_be_missing = matches!(flat.assigned, Some(WindowSpec::Hop { .. } | WindowSpec::Cumulate { .. }));
@@ -154,6 +160,12 @@ fn group_key(key: Expr, window: Option<WindowSpec>, flat: &mut Flat) -> Result<C
     {
         return Ok(Column::Window(bound));
     }
+    if let Expr::Column(column) = &key
+        && window.is_some()
+        && let Some(bound) = flat.carried_bound(column)
+    {
+        return Ok(Column::Window(bound));
+    }
     if flat.assigned.is_none()
         && let Some(Ok((function, time @ Expr::Column(column)))) = time_function(&key)
         && Some(function.spec) == window
@@ -188,10 +200,8 @@ fn session_aggregates(flat: &Flat) -> Result<[Expr; 3], SqlError> {
 fn refuse_volatile<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Result<(), SqlError> {
     for expr in exprs {
         if expr.is_volatile() {
-            return Err(SqlError::new(format!(
-                "{expr} is different at every call, so a window of it has no one answer"
-            ))
-            .hint("leave it out of windowed queries"));
+            let message = format!("{expr} is different at every call, so a window of it has no one answer");
+            return Err(SqlError::coded(Code::E13, message, "leave it out of windowed queries"));
         }
     }
     Ok(())

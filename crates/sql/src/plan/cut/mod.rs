@@ -25,11 +25,14 @@ use crate::pipeline::{IntervalJoin, Leaf, Operator, Over, Stage, Top};
 use crate::{Code, SqlError};
 
 /// Cuts a plan; the last stage gives its rows.
-pub(crate) fn cut(plan: &LogicalPlan, ttl: Option<Duration>) -> Result<Vec<Stage>, SqlError> {
+pub(crate) fn cut(plan: &LogicalPlan, checked: &Shape, ttl: Option<Duration>) -> Result<Vec<Stage>, SqlError> {
     let cutter = Cutter { stages: RefCell::default(), ttl };
     if shape_of(plan)?.shape == Shape::Bounded || is_reference(plan) && !reads_table(plan) {
         return Err(SqlError::new("the query reads no stream")
             .hint("run it with SELECT; continuous queries need a stream in FROM"));
+    }
+    if std::mem::discriminant(&shape_of(plan)?.shape) != std::mem::discriminant(checked) {
+        return Err(no_form(plan));
     }
     cutter.stage(plan)?;
     Ok(cutter.stages.into_inner())
