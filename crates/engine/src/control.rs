@@ -23,6 +23,9 @@ impl Inner {
             }
             query.state.send_replace(QueryState::Paused);
             let id = query.id;
+            if let Some(query) = state.queries.get_mut(name) {
+                query.is_pausing = true;
+            }
             let answers = self.detach(id);
             self.leave_lanes(&mut state, id, true);
             answers
@@ -36,6 +39,7 @@ impl Inner {
             }
         }
         if let Some(query) = self.lock().queries.get_mut(name) {
+            query.is_pausing = false;
             query.paused_at =
                 read.into_iter().map(|(source, shards)| (source, shards.into_iter().collect::<Offsets>())).collect();
         }
@@ -51,6 +55,10 @@ impl Inner {
         let query = state.queries.get(name).ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
         if !matches!(*query.state.borrow(), QueryState::Paused) {
             return Err(SqlError::new(format!("`{name}` is not paused")));
+        }
+        // Until every worker has said how far it read, nobody knows where to go on.
+        if query.is_pausing {
+            return Err(SqlError::new(format!("`{name}` is still being paused")).hint("try again in a moment"));
         }
         query.state.send_replace(QueryState::Running);
         self.start_readers(state, &[name.to_owned()])

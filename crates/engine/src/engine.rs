@@ -241,6 +241,8 @@ pub(crate) struct Query {
     pub(crate) started: EventTime,
     /// Where a paused query goes on, by source.
     pub(crate) paused_at: HashMap<String, Offsets>,
+    /// It was asked to pause, and not all workers have answered.
+    pub(crate) is_pausing: bool,
 }
 
 impl Query {

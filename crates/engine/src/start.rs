@@ -107,6 +107,7 @@ impl Inner {
             table,
             started: self.clock.now(),
             paused_at: HashMap::new(),
+            is_pausing: false,
             plan,
         };
         state.queries.insert(name.clone(), query);
