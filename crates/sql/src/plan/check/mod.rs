@@ -425,7 +425,8 @@ impl Checker<'_> {
             Shape::Stream { .. } => Err(SqlError::coded(
                 Code::E02,
                 "DISTINCT without a window would keep every row for ever",
-                "select from TABLE(TUMBLE(…)) with window_start in the list, or GROUP BY in a materialized view",
+                "select from TABLE(TUMBLE(…)) with window_start in the list, or GROUP BY in a materialized view; instead of \
+                 UNION write UNION ALL",
             )
             .at(self.clauses.distinct())),
             Shape::Updating => Err(Self::over_updating("DISTINCT", self.clauses.distinct())),
@@ -446,7 +447,8 @@ impl Checker<'_> {
                 _ => {
                     return Err(SqlError::new(
                         "the parts of a UNION ALL must all be streams, or all have the same window",
-                    ));
+                    )
+                    .hint("group all parts by the same window; or write one INSERT INTO for each part"));
                 }
             };
             for (mine, theirs) in origins.iter_mut().zip(other.origins) {
@@ -528,7 +530,9 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
             Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
         })?;
         if found {
-            return Err(SqlError::new("subqueries in expressions are not available on streams")
+            return Err(SqlError::new(
+                "subqueries in expressions are not available on streams, but for EXISTS and IN as conditions of WHERE",
+            )
                 .hint("write the subquery as a table in FROM and join it"));
         }
     }
@@ -536,6 +540,10 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
 }
 
 fn unsupported(plan: &LogicalPlan) -> SqlError {
-    let message = format!("this cannot run on a stream: {}", plan.display());
+    let what = match plan {
+        LogicalPlan::Unnest(_) => "unnest".to_owned(),
+        other => other.display().to_string(),
+    };
+    let message = format!("this cannot run on a stream: {what}");
     SqlError::coded(Code::E13, message, "docs/sql.md lists what can; SELECT from a live table can do everything")
 }
