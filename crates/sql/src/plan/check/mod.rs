@@ -533,7 +533,7 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
             return Err(SqlError::new(
                 "subqueries in expressions are not available on streams, but for EXISTS and IN as conditions of WHERE",
             )
-                .hint("write the subquery as a table in FROM and join it"));
+            .hint("write the subquery as a table in FROM and join it"));
         }
     }
     Ok(())
