@@ -97,12 +97,12 @@ struct Example<'a> {
 impl<'a> Example<'a> {
     fn new(section: &'a Section, tables: &str, records: &str) -> Self {
         let sql = section.only("sql");
-        let [before @ .., _, rows] = &section.blocks[..] else { panic!("`{}` has no rows", section.title) };
-        let [rest @ ..] = before;
-        assert!(rest.iter().all(|block| block.language == "ndjson"), "`{}`: records, query, rows", section.title);
-        assert_eq!(rows.language, "ndjson", "`{}` ends with its rows", section.title);
+        // More records, the query, its rows.
+        let [more @ .., query, rows] = &section.blocks[..] else { panic!("`{}` has no rows", section.title) };
+        assert_eq!(query.language, "sql", "`{}`: the query stands above its rows", section.title);
+        assert!(more.iter().chain([rows]).all(|block| block.language == "ndjson"), "`{}`", section.title);
         let mut replay = records.to_owned();
-        replay.extend(rest.iter().map(|block| block.text.as_str()));
+        replay.extend(more.iter().map(|block| block.text.as_str()));
         let statements = parse(&sql.text).unwrap_or_else(|error| panic!("`{}`: {error}", section.title));
         let is_select = |text: &str| text.starts_with("SELECT") || text.starts_with("WITH");
         let (last, others) = statements.split_last().expect("an example has statements");
