@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::RecordBatch;
 use millstream_connectors::{Context, Registry, Replay, ReplayPlan, json_rows};
 use millstream_core::{Clock, Connectors};
-use millstream_engine::{Captured, Engine, QueryStats, Script, Settings, run_batch};
+use millstream_engine::{Captured, Engine, Outcome, QueryStats, Script, Settings, run_batch};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -32,21 +32,32 @@ pub(crate) struct Run {
     pub(crate) results: Results,
     pub(crate) stats: BTreeMap<String, Arc<QueryStats>>,
     pub(crate) errors: Vec<Value>,
+    /// What was asked when everything had ended.
+    pub(crate) answer: Vec<Value>,
 }
 
-fn registry(replay: &str, plan: ReplayPlan) -> (Arc<Registry>, Arc<dyn Clock>) {
+/// What `print` tables have printed.
+type Printed = Arc<Mutex<Vec<u8>>>;
+
+fn registry(replay: &str, plan: ReplayPlan, printed: &Printed) -> (Arc<Registry>, Arc<dyn Clock>) {
     let replay = Arc::new(Replay::parse(&replay.to_owned().into(), plan).expect("the replay is well formed"));
     let clock: Arc<dyn Clock> = replay.clock();
-    let printer = Arc::new(Mutex::new(std::io::sink()));
+    let printer = Arc::clone(printed) as _;
     let context = Context { replay: Some(replay), printer, ..Context::new(Arc::clone(&clock)) };
     (Arc::new(Registry::new(context)), clock)
 }
 
 /// Runs a script over a replay to the end.
 pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String> {
+    stream_and_ask(script, replay, cut, None)
+}
+
+/// The same, and answers a SELECT of tables at the end.
+pub(crate) fn stream_and_ask(script: &str, replay: &str, cut: Cut, question: Option<&str>) -> Result<Run, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
-    let (registry, clock) = registry(replay, plan);
+    let printed = Printed::default();
+    let (registry, clock) = registry(replay, plan, &printed);
     let settings = Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true };
     let (sender, mut captured) = mpsc::channel::<Captured>(64);
     let engine = Engine::start(registry, clock, settings, Some(sender), runtime.handle().clone())
@@ -74,6 +85,16 @@ pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String
         }
     }
     let errors = rows(&engine.table("error_stream").unwrap().snapshot().unwrap().rows);
+    let mut answer = Vec::new();
+    if let Some(question) = question {
+        let scripts = [Script { text: question.to_owned(), durable: false }];
+        let outcomes = engine.execute(&scripts).map_err(|failed| failed.error.to_string())?;
+        for outcome in outcomes {
+            if let Outcome::Rows { rows: found, .. } = outcome {
+                answer.extend(rows(&found));
+            }
+        }
+    }
     drop(engine);
     let captured = runtime.block_on(collected).unwrap();
     let mut results: Results = captured.into_iter().map(|(table, batches)| (table, rows(&batches))).collect();
@@ -81,13 +102,18 @@ pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String
         results.entry(query.clone()).or_default();
     }
     results.extend(updating);
-    Ok(Run { results, stats, errors })
+    for line in std::str::from_utf8(&printed.lock().unwrap()).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).expect("a printed row is one JSON object");
+        let table = line["table"].as_str().expect("it names its table").to_owned();
+        results.entry(table).or_default().push(line["row"].clone());
+    }
+    Ok(Run { results, stats, errors, answer })
 }
 
 /// The same as one batch query each.
 pub(crate) fn batch(script: &str, replay: &str) -> Result<Results, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let (registry, clock) = registry(replay, ReplayPlan::default());
+    let (registry, clock) = registry(replay, ReplayPlan::default(), &Printed::default());
     let connectors: &dyn Connectors = registry.as_ref();
     let run = run_batch(connectors, clock, script, runtime.handle()).map_err(|error| error.to_string())?;
     Ok(run.results.into_iter().map(|result| (result.table, rows(&result.rows))).collect())

@@ -145,7 +145,7 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     ("SELECT * FROM events WHERE k = (SELECT max(k) FROM untimed)", "E13", (1, 1), "join"),
 ];
 
-fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
+pub(crate) fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
     let replay = Arc::new(Replay::parse(&"".into(), ReplayPlan::default()).unwrap());
     let clock = replay.clock();
     let printer = Arc::new(Mutex::new(std::io::sink()));

@@ -446,7 +446,8 @@ impl Checker<'_> {
             Shape::Stream { .. } => Err(SqlError::coded(
                 Code::E02,
                 "DISTINCT without a window would keep every row for ever",
-                "select from TABLE(TUMBLE(…)) with window_start in the list, or GROUP BY in a materialized view",
+                "select from TABLE(TUMBLE(…)) with window_start in the list, or GROUP BY in a materialized view; instead of \
+                 UNION write UNION ALL",
             )
             .at(self.clauses.distinct())),
             Shape::Updating => Err(Self::over_updating("DISTINCT", self.clauses.distinct())),
@@ -468,7 +469,7 @@ impl Checker<'_> {
                     return Err(SqlError::coded(
                         Code::E13,
                         "the parts of a UNION ALL are not all streams, and have not all the same window",
-                        "bring the streams together first, and group what comes of it",
+                        "group all parts by the same window; or write one INSERT INTO for each part",
                     ));
                 }
             };
@@ -568,7 +569,7 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
             Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
         })?;
         if found {
-            let message = "a subquery in an expression would need all rows of a stream at every row";
+            let message = "subqueries in expressions are not available on streams, but for EXISTS and IN as conditions of WHERE";
             return Err(SqlError::coded(Code::E13, message, "write the subquery as a table in FROM and join it"));
         }
     }
@@ -576,6 +577,10 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
 }
 
 fn unsupported(plan: &LogicalPlan) -> SqlError {
-    let message = format!("this cannot run on a stream: {}", plan.display());
+    let what = match plan {
+        LogicalPlan::Unnest(_) => "unnest".to_owned(),
+        other => other.display().to_string(),
+    };
+    let message = format!("this cannot run on a stream: {what}");
     SqlError::coded(Code::E13, message, "docs/sql.md lists what can; SELECT from a live table can do everything")
 }
