@@ -109,3 +109,41 @@ fn running_values_of_several_kinds_go_together() {
     check(query, &ROWS, json!([row(1, 1, 1, None), row(2, 2, 3, Some(1)), row(8, 3, 11, Some(2)), row(4, 1, 4, None)]));
     refused("SELECT lag(n) IGNORE NULLS OVER (PARTITION BY k ORDER BY ts) AS b FROM s", "E13");
 }
+
+#[test]
+fn a_value_that_cannot_be_computed_takes_its_row_away_and_no_other() {
+    let rows = [(0, 0), (1, 2), (62, 5), (64, 0)];
+    for (query, expected) in [
+        (
+            "SELECT k, 100 / sum(n) AS v FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, k",
+            json!([{"k": "b", "v": 50}, {"k": "a", "v": 20}]),
+        ),
+        (
+            "SELECT k, 100 / max(n) AS v FROM s WHERE ts < TIMESTAMP '1970-01-01 00:01:00' GROUP BY k",
+            json!([{"k": "b", "v": 50}]),
+        ),
+        ("SELECT a.n, 100 / b.n AS v FROM s a JOIN s b ON a.ts = b.ts", json!([{"n": 2, "v": 50}, {"n": 5, "v": 20}])),
+    ] {
+        let script = format!("{TABLE} CREATE MATERIALIZED VIEW r AS {query}");
+        let run = stream(&script, &input(&rows), Cut::default()).unwrap_or_else(|error| panic!("{query}: {error}"));
+        assert_eq!(sorted(&run.results["r"]), sorted(expected.as_array().unwrap()), "{query}");
+        assert!(run.errors.iter().all(|error| error["error_name"] == "evaluation"), "{:?}", run.errors);
+        assert!(!run.errors.is_empty(), "{query}: it is told");
+    }
+}
+
+#[test]
+fn a_key_that_comes_after_its_time_begins_anew() {
+    let rows = [(0, 1), (300, 2), (302, 4)];
+    for (query, expected) in [
+        ("SELECT k, sum(n) AS n FROM s GROUP BY k", json!([{"k": "a", "n": 6}])),
+        (
+            "SELECT k, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY n) AS place FROM s) WHERE place = 1",
+            json!([{"k": "a", "n": 2}]),
+        ),
+    ] {
+        let script = format!("{TABLE} CREATE MATERIALIZED VIEW r WITH ('ttl' = '1 min') AS {query}");
+        let run = stream(&script, &input(&rows), Cut::default()).unwrap_or_else(|error| panic!("{query}: {error}"));
+        assert_eq!(sorted(&run.results["r"]), sorted(expected.as_array().unwrap()), "{query}");
+    }
+}

@@ -84,6 +84,7 @@ impl Attached {
         &mut self,
         source: &str,
         shard: &ShardId,
+        arrival: EventTime,
         rows: &RecordBatch,
         times: Option<&Int64Array>,
         faults: &FaultLog,
@@ -91,7 +92,8 @@ impl Attached {
         let Self { attachment, panes, closed } = self;
         let mut bad_rows = Vec::new();
         for part in attachment.parts.iter().filter(|part| part.source == source) {
-            let mut feed = Feed { attachment, panes, closed: *closed, part, shard, late: Vec::new(), broken: None };
+            let mut feed =
+                Feed { attachment, panes, closed: *closed, part, shard, arrival, late: Vec::new(), broken: None };
             isolate(
                 rows,
                 0,

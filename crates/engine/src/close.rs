@@ -29,6 +29,8 @@ pub(crate) struct ClosePlan {
     schema: SchemaRef,
     /// Whether it has an order or a limit, which hold within one window.
     pub(crate) is_per_window: bool,
+    /// Whether every row is computed from one row alone.
+    pub(crate) is_row_wise: bool,
 }
 
 /// A table that is there whole.
@@ -59,6 +61,7 @@ impl ClosePlan {
             references: Vec::new(),
             schema: leaves.first().cloned().unwrap_or_else(empty),
             is_per_window: false,
+            is_row_wise: true,
         };
         let Some(close) = close else { return Ok(compiled) };
         let mut tables: BTreeMap<String, Arc<dyn ReferenceRows>> = BTreeMap::new();
@@ -79,6 +82,16 @@ impl ClosePlan {
         }
         compiled.schema = Arc::new(close.schema().as_arrow().clone());
         compiled.is_per_window = is_per_window(close)?;
+        compiled.is_row_wise = !close.exists(|node| {
+            let steps = matches!(
+                node,
+                LogicalPlan::Projection(_)
+                    | LogicalPlan::Filter(_)
+                    | LogicalPlan::SubqueryAlias(_)
+                    | LogicalPlan::Extension(_)
+            );
+            Ok(!steps)
+        })?;
         Ok(compiled)
     }
 

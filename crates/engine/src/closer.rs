@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use datafusion::error::DataFusionError;
 use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, Watermarks};
 
+use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::Late;
 use crate::message::{LeafId, Progress, ProgressKind, QueryId, ToCloser, ToWorker, Unsettled};
@@ -172,7 +173,11 @@ impl Closer {
     fn take(&mut self, message: ToCloser) -> Result<(), Ending> {
         match message {
             ToCloser::Progress(progress) => self.progress(progress),
-            ToCloser::Rows { leaf, shard, rows, times } => {
+            ToCloser::Rows { leaf, shard, arrival, rows, times } => {
+                match &self.time {
+                    Time::Clock(clock) => self.stages.set_now(clock.now()),
+                    Time::Arrivals => self.stages.set_now(arrival),
+                }
                 let taken = self.stages.take_rows(leaf, &rows, times.as_ref())?;
                 self.account(leaf, &shard, taken);
             }
@@ -222,6 +227,15 @@ impl Closer {
             let late = Late { time, missed, watermark: self.state.closed };
             late.fault(&self.name, "", "", String::new())
         }));
+    }
+
+    fn report_broken(&mut self) {
+        let broken = self.stages.take_broken();
+        self.faults.report(
+            broken
+                .into_iter()
+                .map(|(row, reason)| Fault::of_row(&self.name, "", "", None, row, reason).named("evaluation")),
+        );
     }
 
     fn progress(&mut self, Progress { source, shard, kind }: Progress) {
@@ -340,6 +354,7 @@ impl Closer {
         let emitted = self.stages.advance(watermark, started)?;
         self.account_late();
         self.state.closed = self.state.closed.max(watermark);
+        self.report_broken();
         let is_work = look || !emitted.is_empty();
         self.emit(emitted)?;
         if look {

@@ -21,6 +21,7 @@ pub(crate) struct Feed<'a> {
     pub(crate) closed: EventTime,
     pub(crate) part: &'a Part,
     pub(crate) shard: &'a ShardId,
+    pub(crate) arrival: EventTime,
     pub(crate) late: Vec<Fault>,
     /// Why the query cannot go on, if it cannot.
     pub(crate) broken: Option<String>,
@@ -51,7 +52,8 @@ impl Feed<'_> {
             (CompiledFeed::Rows { schema, .. }, into) => {
                 let rows = batch(schema, passed)?;
                 let times = times.filter(|_| matches!(into, Into::Closer { timed: true }));
-                let message = ToCloser::Rows { leaf: part.leaf, shard: self.shard.clone(), rows, times };
+                let message =
+                    ToCloser::Rows { leaf: part.leaf, shard: self.shard.clone(), arrival: self.arrival, rows, times };
                 // The closer ends before its query only when the whole query is being dropped.
                 let _ = self.attachment.closer.send(message);
                 Ok(0)

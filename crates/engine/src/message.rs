@@ -65,7 +65,8 @@ pub(crate) enum ToCloser {
     /// A shard has moved.
     Progress(Progress),
     /// Rows that passed HOT, with their event times where the operator goes by time.
-    Rows { leaf: LeafId, shard: ShardId, rows: RecordBatch, times: Option<Int64Array> },
+    /// `arrival` is that of the newest record behind them.
+    Rows { leaf: LeafId, shard: ShardId, arrival: EventTime, rows: RecordBatch, times: Option<Int64Array> },
     /// Groups of a slice of time; of no slice for updating queries.
     Groups { leaf: LeafId, slice: Option<Window>, groups: Delta },
     /// The worker has handed over what `Snap` asked for.

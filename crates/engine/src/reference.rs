@@ -35,6 +35,14 @@ pub(crate) struct LoadedTable {
     first: Condvar,
 }
 
+/// No row can be joined: that is no fault of a row.
+#[derive(Debug, thiserror::Error)]
+#[error("`{table}` could not be loaded: {reason}")]
+struct Unavailable {
+    table: String,
+    reason: String,
+}
+
 enum Content {
     /// The first load is under way.
     Loading,
@@ -58,7 +66,8 @@ impl ReferenceRows for LoadedTable {
             match &*content {
                 Content::Loaded(rows) => return Ok(rows.clone()),
                 Content::Failed(reason) => {
-                    return Err(DataFusionError::Execution(format!("`{}` could not be loaded: {reason}", self.name)));
+                    let unavailable = Unavailable { table: self.name.clone(), reason: reason.clone() };
+                    return Err(DataFusionError::External(Box::new(unavailable)));
                 }
                 Content::Loading => content = self.first.wait(content).unwrap_or_else(PoisonError::into_inner),
             }

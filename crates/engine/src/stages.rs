@@ -2,7 +2,7 @@
 //! next, and the last gives what the query emits.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, filter_record_batch, is_not_null};
+use arrow::compute::{cast, concat_batches, filter_record_batch, is_not_null};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -11,8 +11,8 @@ use millstream_sql::RowTime;
 use std::sync::Arc;
 
 use crate::close::ClosePlan;
-use crate::feed::update;
-use crate::hot::CompiledFeed;
+use crate::feed::{row_text, update};
+use crate::hot::{CompiledFeed, isolate};
 use crate::message::LeafId;
 use crate::operators::{Given, Operator, Taken, missing_keys};
 use crate::pane::{Delta, PaneLayout, take_rows};
@@ -61,14 +61,18 @@ pub(crate) struct Stages {
     key: Vec<usize>,
     /// Rows of earlier stages that came too late for a later one.
     late: Vec<LateRow>,
+    broken: Vec<Broken>,
 }
+
+/// Rows that CLOSE failed on, as text, and why.
+pub(crate) type Broken = (String, String);
 
 /// The time of a row that came too late, and the window it missed.
 pub(crate) type LateRow = (EventTime, Option<Window>);
 
 impl Stages {
     pub(crate) fn new(stages: Vec<RunningStage>, key: Vec<usize>) -> Self {
-        Self { stages, key, late: Vec::new() }
+        Self { stages, key, late: Vec::new(), broken: Vec::new() }
     }
 
     pub(crate) fn take_rows(&mut self, id: LeafId, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
@@ -115,7 +119,7 @@ impl Stages {
             let reached = earlier.chain(own).min().unwrap_or(watermark);
             let stage = &mut self.stages[index];
             let given = stage.operator.advance(reached, now)?;
-            emitted = stage.close_all(given, &self.key)?;
+            emitted = stage.close_all(given, &self.key, &mut self.broken)?;
             for later in index + 1..self.stages.len() {
                 let RunningStage { feeds, operator, .. } = &mut self.stages[later];
                 for feed in feeds.iter().filter(|feed| feed.from == index) {
@@ -137,28 +141,38 @@ impl Stages {
     pub(crate) fn look(&mut self) -> Result<Vec<Emitted>> {
         let Some(stage) = self.stages.last_mut() else { return Ok(Vec::new()) };
         let given = stage.operator.look()?;
-        stage.close_all(given, &self.key)
+        stage.close_all(given, &self.key, &mut self.broken)
+    }
+
+    /// The rows that CLOSE failed on since this was last asked.
+    pub(crate) fn take_broken(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.broken)
     }
 }
 
 impl RunningStage {
-    fn close_all(&self, given: Vec<Given>, key: &[usize]) -> Result<Vec<Emitted>> {
-        given.into_iter().map(|given| self.close_one(given, key)).collect()
+    fn close_all(&self, given: Vec<Given>, key: &[usize], broken: &mut Vec<Broken>) -> Result<Vec<Emitted>> {
+        given.into_iter().map(|given| self.close_one(given, key, broken)).collect()
     }
 
-    fn close_one(&self, given: Given, key: &[usize]) -> Result<Emitted> {
+    fn close_one(&self, given: Given, key: &[usize], broken: &mut Vec<Broken>) -> Result<Emitted> {
         Ok(match given {
             Given::Window { window, leaves, is_final } => {
-                Emitted::Window { window, rows: self.close.run(leaves)?, is_final }
+                // What open windows fail on is told when they close.
+                let mut unseen = Vec::new();
+                let told = if is_final { &mut *broken } else { &mut unseen };
+                let of_window = || format!("window [{}, {})", window.start, window.end);
+                Emitted::Window { window, rows: self.run_close(leaves, &of_window, told)?, is_final }
             }
-            Given::Rows(leaves) => Emitted::Append(self.close.run(leaves)?),
+            Given::Rows(leaves) => Emitted::Append(self.run_close(leaves, &|| "rows".to_owned(), broken)?),
             Given::Changed { rows, keys } => {
-                let rows = self.close.run(vec![rows])?;
+                let rows = self.run_close(vec![rows], &|| "changed rows".to_owned(), broken)?;
                 let kept: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
-                let gone = match keys.is_empty() {
+                let gone = if keys.is_empty() {
                     // One row without a key: it is there, or it is not.
-                    true => (rows.num_rows() == 0).then(Vec::new),
-                    false => missing_keys(&keys, &kept)?,
+                    (rows.num_rows() == 0).then(Vec::new)
+                } else {
+                    missing_keys(&keys, &kept)?
                 };
                 Emitted::Update { rows, gone }
             }
@@ -166,6 +180,41 @@ impl RunningStage {
                 Emitted::Update { rows: RecordBatch::new_empty(self.close.schema()), gone: Some(keys) }
             }
         })
+    }
+
+    /// Runs CLOSE. What a row's values make fail, such as a division by zero, takes that row away and no other; where
+    /// CLOSE looks at several rows together, all of them.
+    fn run_close(
+        &self,
+        leaves: Vec<RecordBatch>,
+        what: &dyn Fn() -> String,
+        broken: &mut Vec<Broken>,
+    ) -> Result<RecordBatch> {
+        let reason = match self.close.run(leaves.clone()) {
+            Ok(rows) => return Ok(rows),
+            // Not of a row's making: a broken invariant, or a table that is not there.
+            Err(error @ (DataFusionError::Internal(_) | DataFusionError::External(_))) => return Err(error),
+            Err(error) => error.strip_backtrace(),
+        };
+        let [leaf] = leaves.as_slice() else {
+            broken.push((what(), reason));
+            return Ok(RecordBatch::new_empty(self.close.schema()));
+        };
+        if !self.close.is_row_wise {
+            broken.push((what(), reason));
+            return Ok(RecordBatch::new_empty(self.close.schema()));
+        }
+        let mut rows = Vec::new();
+        isolate(
+            leaf,
+            0,
+            &mut |part, _| {
+                rows.push(self.close.run(vec![part.clone()])?);
+                Ok(())
+            },
+            &mut |row, reason| broken.push((row_text(leaf, row), reason)),
+        );
+        Ok(concat_batches(&self.close.schema(), &rows)?)
     }
 }
 

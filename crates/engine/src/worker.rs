@@ -274,10 +274,11 @@ impl Worker {
         let delay = table.time.map_or(Duration(0), |time| time.delay);
         let watermark = lane.watermarks.entry(chunk.shard.clone()).or_insert(EventTime::MIN);
         *watermark = source.latest.map_or(*watermark, |latest| (*watermark).max(latest - delay));
+        let arrival = chunk.last_arrival().unwrap_or(EventTime::MIN);
         let moved = ProgressKind::Moved {
             watermark: *watermark,
             offset: chunk.to.clone(),
-            arrival: chunk.last_arrival().unwrap_or(EventTime::MIN),
+            arrival,
             rows: source.rows.num_rows(),
         };
         for id in lane.readers(&chunk.shard).collect::<Vec<_>>() {
@@ -287,7 +288,7 @@ impl Worker {
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
             let fed = threads::guarded(|| {
-                query.feed(&lane.source, &chunk.shard, &source.rows, source.times.as_ref(), &self.faults);
+                query.feed(&lane.source, &chunk.shard, arrival, &source.rows, source.times.as_ref(), &self.faults);
             });
             if let Err(reason) = fed {
                 query.tell(ToCloser::Failed(reason));

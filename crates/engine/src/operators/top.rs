@@ -118,12 +118,16 @@ impl Operator for TopOperator {
                 changed_at: self.now,
                 given: 0,
             });
+            // A partition that came after its time begins anew.
+            if self.ttl.is_some_and(|ttl| partition.changed_at + ttl < self.now) {
+                partition.first.clear();
+            }
+            partition.changed_at = self.now;
             let comes_before = |other: &OwnedRow| if self.later_first { *other < order } else { *other <= order };
             let place = partition.first.partition_point(|(other, _)| comes_before(other));
             if place < self.limit {
                 partition.first.insert(place, (order, whole.row(row).owned()));
                 partition.first.truncate(self.limit);
-                partition.changed_at = self.now;
                 self.changed.insert(key);
             }
         }

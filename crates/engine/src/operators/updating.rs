@@ -57,7 +57,15 @@ impl UpdatingTable {
         let keys = self.encode(delta.keys(), delta.groups())?;
         for (row, key) in keys.into_iter().enumerate() {
             let group = match self.groups.entry(key.clone()) {
-                std::collections::hash_map::Entry::Occupied(group) => group.into_mut(),
+                std::collections::hash_map::Entry::Occupied(group) => {
+                    let group = group.into_mut();
+                    // A key that came after its time begins anew.
+                    if self.ttl.is_some_and(|ttl| group.changed_at + ttl < now) {
+                        let accumulators = self.layout.functions.iter().map(|function| function.create_accumulator());
+                        group.accumulators = accumulators.collect::<Result<_>>()?;
+                    }
+                    group
+                }
                 std::collections::hash_map::Entry::Vacant(place) => {
                     let accumulators = self.layout.functions.iter().map(|function| function.create_accumulator());
                     let accumulators = accumulators.collect::<Result<_>>()?;

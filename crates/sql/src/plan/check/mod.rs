@@ -569,7 +569,8 @@ fn refuse_subqueries(plan: &LogicalPlan) -> Result<(), SqlError> {
             Ok(matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
         })?;
         if found {
-            let message = "subqueries in expressions are not available on streams, but for EXISTS and IN as conditions of WHERE";
+            let message =
+                "subqueries in expressions are not available on streams, but for EXISTS and IN as conditions of WHERE";
             return Err(SqlError::coded(Code::E13, message, "write the subquery as a table in FROM and join it"));
         }
     }
