@@ -1,13 +1,14 @@
 //! Runs scripts over replays in this process, with everything that a test wants to vary.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow::array::RecordBatch;
 use millstream_connectors::{Context, Registry, Replay, ReplayPlan, json_rows};
 use millstream_core::{Clock, Connectors};
 use millstream_engine::{Captured, Engine, QueryStats, Script, Settings, run_batch};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// How a run is cut up. Results must not depend on it.
@@ -23,6 +24,10 @@ impl Default for Cut {
         Self { workers: 1, shards: 1, seed: None }
     }
 }
+
+/// One for all runs: to start one takes longer than a small run.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 /// What came out of a run, by table: rows as JSON, in emission order.
 pub(crate) type Results = BTreeMap<String, Vec<Value>>;
@@ -44,7 +49,7 @@ fn registry(replay: &str, plan: ReplayPlan) -> (Arc<Registry>, Arc<dyn Clock>) {
 
 /// Runs a script over a replay to the end.
 pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = &*RUNTIME;
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let (registry, clock) = registry(replay, plan);
     let settings = Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true };
@@ -86,7 +91,7 @@ pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String
 
 /// The same as one batch query each.
 pub(crate) fn batch(script: &str, replay: &str) -> Result<Results, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = &*RUNTIME;
     let (registry, clock) = registry(replay, ReplayPlan::default());
     let connectors: &dyn Connectors = registry.as_ref();
     let run = run_batch(connectors, clock, script, runtime.handle()).map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@
 mod aggregates;
 mod architecture;
 mod batch_equals_stream;
+mod differential;
 mod functions;
 mod harness;
 mod kinesis_peers;
