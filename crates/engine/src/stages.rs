@@ -59,11 +59,13 @@ pub(crate) struct Stages {
     stages: Vec<RunningStage>,
     /// The columns of the result by which changed rows are found.
     key: Vec<usize>,
+    /// How far the stages have run.
+    reached: EventTime,
 }
 
 impl Stages {
     pub(crate) fn new(stages: Vec<RunningStage>, key: Vec<usize>) -> Self {
-        Self { stages, key }
+        Self { stages, key, reached: EventTime::MIN }
     }
 
     pub(crate) fn take_rows(&mut self, id: LeafId, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
@@ -84,9 +86,10 @@ impl Stages {
         self.stages.iter().any(|stage| stage.has_panes)
     }
 
-    /// Whether something can close at `watermark`.
+    /// Whether something can close at `watermark`. A stage over others may be behind it, and stays so until it moves.
     pub(crate) fn is_due(&self, watermark: EventTime) -> bool {
-        self.stages.iter().any(|stage| stage.operator.is_due(watermark))
+        let has_moved = watermark > self.reached;
+        self.stages.iter().any(|stage| (has_moved || stage.feeds.is_empty()) && stage.operator.is_due(watermark))
     }
 
     /// Whether open windows have changed since the last look.
@@ -102,6 +105,7 @@ impl Stages {
 
     /// Runs every stage up to `watermark`.
     pub(crate) fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Emitted>> {
+        self.reached = self.reached.max(watermark);
         let mut emitted = Vec::new();
         for index in 0..self.stages.len() {
             let stage = &self.stages[index];
