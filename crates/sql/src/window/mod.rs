@@ -89,9 +89,18 @@ impl UserDefinedLogicalNodeCore for WindowAssign {
         std::iter::once(&self.time).chain(&self.partition_by).cloned().collect()
     }
 
-    /// A condition on a window column cannot be tested before there is one.
+    /// A condition on a window column cannot be tested before there is one. A row holds its session together even if a
+    /// condition leaves it out afterwards; only whole keys can be left out before.
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        WINDOW_COLUMNS.iter().map(ToString::to_string).collect()
+        let mut columns: HashSet<String> = WINDOW_COLUMNS.iter().map(ToString::to_string).collect();
+        if matches!(self.spec, WindowSpec::Session { .. }) {
+            let is_key = |name: &str| {
+                self.partition_by.iter().any(|key| matches!(key, Expr::Column(column) if column.name == name))
+            };
+            let names = self.input.schema().fields().iter().map(|field| field.name().clone());
+            columns.extend(names.filter(|name| !is_key(name)));
+        }
+        columns
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -24,6 +24,8 @@ pub(super) struct Flat {
     pub(super) hot: Hot,
     /// The window a window function assigned.
     pub(super) assigned: Option<WindowSpec>,
+    /// Whether rows were left out after their session was made of them.
+    pub(super) is_part_of_session: bool,
     /// The session keys it was given.
     pub(super) session_keys: Vec<Expr>,
     /// An expression for each column of the flattened part.
@@ -65,7 +67,7 @@ impl Cutter {
                     time: RowTime::None,
                     filters: scan.filters.clone(),
                 };
-                Ok(vec![Flat { hot, assigned: None, session_keys: Vec::new(), outputs, times, of_windows: None }])
+                Ok(vec![Flat { hot, assigned: None, is_part_of_session: false, session_keys: Vec::new(), outputs, times, of_windows: None }])
             }
             LogicalPlan::Projection(projection) => self.each(&projection.input, |flat| {
                 let exprs = projection.expr.iter();
@@ -77,6 +79,7 @@ impl Cutter {
             LogicalPlan::Filter(filter) => self.each(&filter.input, |flat| {
                 let predicate = substitute(filter.predicate.clone(), &filter.input, &flat.outputs)?;
                 flat.hot.filters.push(predicate);
+                flat.is_part_of_session |= matches!(flat.assigned, Some(WindowSpec::Session { .. }));
                 Ok(())
             }),
             LogicalPlan::SubqueryAlias(alias) => self.flatten(&alias.input),
@@ -132,7 +135,7 @@ impl Cutter {
         let schema = Arc::clone(plan.schema());
         let outputs = schema.iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field)))).collect();
         let hot = Hot { input: Input::Stage(stage), schema, time: RowTime::None, filters: Vec::new() };
-        Ok(Flat { hot, assigned: None, session_keys: Vec::new(), outputs, times, of_windows })
+        Ok(Flat { hot, assigned: None, is_part_of_session: false, session_keys: Vec::new(), outputs, times, of_windows })
     }
 }
 

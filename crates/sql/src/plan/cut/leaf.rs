@@ -19,7 +19,8 @@ const MAX_COPIES: usize = 1000;
 
 impl Cutter {
     /// The groups of an aggregate, state shared by all windows of a slice. `None` when an expression of it depends on
-    /// the window and windows overlap: then rows are kept and grouped when their window closes.
+    /// the window and windows overlap, or rows are left out of sessions: then rows are kept and grouped when their
+    /// window closes.
     pub(super) fn groups_leaf(
         &self,
         aggregate: &Aggregate,
@@ -43,7 +44,8 @@ impl Cutter {
                 Column::Row(expr) => Some(expr),
                 Column::Window(_) => None,
             });
-            if overlap && of_rows.chain(&aggregates).chain(&flat.hot.filters).any(asks_for_window) {
+            let asks = overlap && of_rows.chain(&aggregates).chain(&flat.hot.filters).any(asks_for_window);
+            if asks || flat.is_part_of_session {
                 self.stages.borrow_mut().truncate(stages);
                 return Ok(None);
             }
