@@ -259,7 +259,11 @@ impl Checker<'_> {
         let shape = match &input.shape {
             Shape::Bounded => Shape::Bounded,
             Shape::Updating => return Err(Self::over_updating("an aggregate", at)),
-            Shape::Windowed(spec) if keyed_by_window => Shape::Windowed(window.unwrap_or(*spec)),
+            Shape::Windowed(spec) if keyed_by_window => {
+                let spec = window.unwrap_or(*spec);
+                Self::check_bounds(spec, &in_every_set, at)?;
+                Shape::Windowed(spec)
+            }
             Shape::Windowed(_) => {
                 return Err(SqlError::coded(
                     Code::E01,
@@ -269,6 +273,7 @@ impl Checker<'_> {
                 .at(at));
             }
             Shape::Stream { assigned: Some(spec), .. } if keyed_by_window => {
+                Self::check_bounds(*spec, &in_every_set, at)?;
                 self.check_session_keys(*spec, &input, &in_every_set, at)?;
                 Shape::Windowed(*spec)
             }
@@ -314,6 +319,20 @@ impl Checker<'_> {
         }
         origins.resize(aggregate.schema.fields().len(), Origin::Other);
         Ok(Checked { shape, origins, clock: false })
+    }
+
+    /// Windows that start together close one after another: an aggregate over all of them would have no one moment.
+    fn check_bounds(
+        spec: WindowSpec,
+        is_grouped: &dyn Fn(&dyn Fn(&Origin) -> bool) -> bool,
+        at: Option<crate::Position>,
+    ) -> Result<(), SqlError> {
+        let by_end = |found: &Origin| matches!(found, Origin::Window(WindowBound::End | WindowBound::Time));
+        if matches!(spec, WindowSpec::Cumulate { .. }) && !is_grouped(&by_end) {
+            let message = "windows of CUMULATE start together and end one after another";
+            return Err(SqlError::coded(Code::E04, message, "add window_end to GROUP BY").at(at));
+        }
+        Ok(())
     }
 
     /// The keys of a session are part of what it is: without them in GROUP BY, sessions of different keys would mix.
