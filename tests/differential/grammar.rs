@@ -145,8 +145,11 @@ impl Grammar<'_> {
             },
             11..13 => self.rewindow(),
             13 => {
-                let columns = self.some(&["k", "n", "v", "n % 3 AS m"], 2);
-                Query::Distinct { relation: self.relation(), window: self.window(), columns, filter: self.filter() }
+                let (window, mut columns) = (self.window(), self.some(&["k", "n", "v", "n % 3 AS m"], 2));
+                if matches!(window, Window::Session { by_key: true, .. }) && !columns.contains(&"k") {
+                    columns.push("k");
+                }
+                Query::Distinct { relation: self.relation(), window, columns, filter: self.filter() }
             }
             14 => self.rows(),
             15 => self.along_windows(),
@@ -191,6 +194,8 @@ impl Grammar<'_> {
                 }
                 self.pick(&[Bounds::Both, Bounds::All])
             }
+            // Those that start together are several windows: without their end they cannot be told apart, and are refused.
+            Window::Cumulate { .. } | Window::CumulateDay { .. } => self.pick(&[Bounds::Both, Bounds::End, Bounds::All]),
             _ => self.pick(&[Bounds::Both, Bounds::Both, Bounds::Start, Bounds::End, Bounds::All]),
         };
         let (relation, filter) = (self.relation(), self.filter());

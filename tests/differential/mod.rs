@@ -29,6 +29,7 @@ fn a_stream_a_batch_and_another_engine_give_the_same_rows() {
     let seeds = setting("MILLSTREAM_CASES", DEFAULT_CASES).div_ceil(QUERIES as u64);
     for seed in first..first + seeds {
         let case = Case::of(seed);
+        if std::env::var("SHOW").is_ok() { eprintln!("{}\n{}", case.script(), data::replay(&case.records)); }
         if let Some(failure) = case.failure() {
             panic!("{}", shrink::report(seed, case, failure));
         }
