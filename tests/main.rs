@@ -4,7 +4,6 @@
 
 mod aggregates;
 mod architecture;
-mod batch_equals_stream;
 mod differential;
 mod functions;
 mod harness;

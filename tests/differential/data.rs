@@ -106,7 +106,7 @@ pub(super) fn replay(records: &[Record]) -> String {
 /// The records of a case: one seed, the same records.
 pub(super) fn records(seed: u64) -> Vec<Record> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let count = *[3, 12, 30, 60].choose(&mut random).expect("there is a choice");
+    let count = *[3, 12, 12, 30, 30, 60, 60, 60, 250].choose(&mut random).expect("there is a choice");
     let count = random.random_range(1..=count);
     let mut generator = Generator::new(random);
     (0..count).map(|id| generator.record(id)).collect()

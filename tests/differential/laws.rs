@@ -15,7 +15,7 @@ use super::setting;
 use crate::harness::{Cut, Run, stream};
 
 /// Seeds a law is tried on.
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 8;
 
 fn seeds() -> impl Iterator<Item = u64> {
     let first = setting("MILLSTREAM_SEED", 1);
@@ -77,7 +77,7 @@ fn accepted(records: &[Record]) -> u64 {
 fn chunk_cuts_shards_and_workers_change_no_row() {
     for seed in seeds() {
         let plain = Case { cut: Cut::default(), ..Case::of(seed) };
-        for (workers, shards) in [(1, 5), (2, 3), (8, 2), (8, 6)] {
+        for (workers, shards) in [(1, 5), (2, 3), (8, 6)] {
             let cut = Cut { workers, shards, seed: Some(seed * 100 + u64::from(shards)) };
             assert_same_runs(&plain, &Case { cut, ..plain.clone() }, &format!("seed {seed}, {cut:?}"));
         }
