@@ -195,7 +195,9 @@ impl Grammar<'_> {
                 self.pick(&[Bounds::Both, Bounds::All])
             }
             // Those that start together are several windows: without their end they cannot be told apart, and are refused.
-            Window::Cumulate { .. } | Window::CumulateDay { .. } => self.pick(&[Bounds::Both, Bounds::End, Bounds::All]),
+            Window::Cumulate { .. } | Window::CumulateDay { .. } => {
+                self.pick(&[Bounds::Both, Bounds::End, Bounds::All])
+            }
             _ => self.pick(&[Bounds::Both, Bounds::Both, Bounds::Start, Bounds::End, Bounds::All]),
         };
         let (relation, filter) = (self.relation(), self.filter());
@@ -219,10 +221,13 @@ impl Grammar<'_> {
     }
 
     fn relation(&mut self) -> Relation {
-        match self.random.random_range(0..10) {
-            0..6 => Relation::Stream("a"),
-            6 => Relation::Stream("b"),
-            7..9 => Relation::Filtered("a", self.pick(&FILTERS)),
+        match self.random.random_range(0..14) {
+            0..7 => Relation::Stream("a"),
+            7 => Relation::Stream("b"),
+            8..10 => Relation::Filtered("a", self.pick(&FILTERS)),
+            10 => Relation::Pairs,
+            11 => Relation::Summed,
+            12 => Relation::Firsts,
             _ => Relation::Both,
         }
     }
@@ -354,8 +359,16 @@ impl Grammar<'_> {
                 (function, Frame::Rows(self.pick(&frames)))
             }
             _ => {
-                let functions =
-                    ["ROW_NUMBER()", "RANK()", "DENSE_RANK()", "LAG(n)", "LAG(v, 2)", "LAG(n, 1, -99)", "LEAD(n)", "LEAD(v, 2)"];
+                let functions = [
+                    "ROW_NUMBER()",
+                    "RANK()",
+                    "DENSE_RANK()",
+                    "LAG(n)",
+                    "LAG(v, 2)",
+                    "LAG(n, 1, -99)",
+                    "LEAD(n)",
+                    "LEAD(v, 2)",
+                ];
                 (self.pick(&functions), Frame::Rows(""))
             }
         }

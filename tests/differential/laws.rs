@@ -151,7 +151,8 @@ fn every_record_read_is_filtered_late_rejected_or_used() {
         for (query, stats) in &run(&case, &format!("seed {seed}")).stats {
             let (filtered, late) = (stats.filtered.get(), stats.late.get());
             let (rejected, used) = (stats.rejected.get(), stats.used.get());
-            let context = format!("seed {seed}, {query}: {filtered} filtered, {late} late, {rejected} rejected, {used} used");
+            let context =
+                format!("seed {seed}, {query}: {filtered} filtered, {late} late, {rejected} rejected, {used} used");
             assert_eq!(stats.rows_in.get(), filtered + late + rejected + used, "{context}\n{}", case.script());
             late_rows += late;
         }

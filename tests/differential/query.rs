@@ -14,6 +14,12 @@ pub(super) enum Relation {
     Filtered(&'static str, &'static str),
     /// UNION ALL of both streams.
     Both,
+    /// Pairs of an interval join: what is above it goes on with the time of one side.
+    Pairs,
+    /// Rows with what OVER found.
+    Summed,
+    /// The first row of each key.
+    Firsts,
 }
 
 /// Which columns of its window a query groups by.
@@ -52,24 +58,74 @@ pub(super) enum Join {
 pub(super) enum Query {
     Groups(Groups),
     /// `date_bin(…)` in GROUP BY.
-    Binned { size: i64, keys: Vec<&'static str>, aggregates: Vec<&'static str>, having: Option<&'static str> },
+    Binned {
+        size: i64,
+        keys: Vec<&'static str>,
+        aggregates: Vec<&'static str>,
+        having: Option<&'static str>,
+    },
     /// GROUPING SETS over `k` and `n`.
-    Sets { of: Groups, form: &'static str, sets: &'static [&'static [&'static str]] },
+    Sets {
+        of: Groups,
+        form: &'static str,
+        sets: &'static [&'static [&'static str]],
+    },
     /// An aggregate of aggregates, within their windows.
-    Nested { of: Groups },
+    Nested {
+        of: Groups,
+    },
     /// The first groups of each window, by ROW_NUMBER or by LIMIT.
-    TopGroups { of: Groups, limit: usize, by_limit: bool },
+    TopGroups {
+        of: Groups,
+        limit: usize,
+        by_limit: bool,
+    },
     /// The first rows of each window.
-    TopRows { relation: Relation, window: Window, by: Vec<&'static str>, order: &'static str, limit: usize },
+    TopRows {
+        relation: Relation,
+        window: Window,
+        by: Vec<&'static str>,
+        order: &'static str,
+        limit: usize,
+    },
     /// Windows of the results of windows.
-    Rewindow { of: Groups, window: Window, aggregates: Vec<&'static str> },
-    Distinct { relation: Relation, window: Window, columns: Vec<&'static str>, filter: Option<&'static str> },
+    Rewindow {
+        of: Groups,
+        window: Window,
+        aggregates: Vec<&'static str>,
+    },
+    Distinct {
+        relation: Relation,
+        window: Window,
+        columns: Vec<&'static str>,
+        filter: Option<&'static str>,
+    },
     /// Rows with their windows, and what OVER finds within each.
-    Rows { relation: Relation, window: Window, filter: Option<&'static str>, functions: Vec<&'static str> },
+    Rows {
+        relation: Relation,
+        window: Window,
+        filter: Option<&'static str>,
+        functions: Vec<&'static str>,
+    },
     /// OVER along the results of windows.
-    AlongWindows { of: Groups, functions: Vec<&'static str> },
-    WindowJoin { join: Join, window: Window, by_key: bool, groups: bool, condition: Option<&'static str> },
-    IntervalJoin { join: Join, by_key: bool, before: i64, after: i64, condition: Option<&'static str> },
+    AlongWindows {
+        of: Groups,
+        functions: Vec<&'static str>,
+    },
+    WindowJoin {
+        join: Join,
+        window: Window,
+        by_key: bool,
+        groups: bool,
+        condition: Option<&'static str>,
+    },
+    IntervalJoin {
+        join: Join,
+        by_key: bool,
+        before: i64,
+        after: i64,
+        condition: Option<&'static str>,
+    },
     /// OVER along a stream.
     Over {
         relation: Relation,
@@ -78,7 +134,13 @@ pub(super) enum Query {
         functions: Vec<(&'static str, Frame)>,
     },
     /// ROW_NUMBER over a stream, filtered: first rows, last rows, best rows.
-    First { relation: Relation, by: &'static str, order: &'static str, limit: usize, condition: Option<&'static str> },
+    First {
+        relation: Relation,
+        by: &'static str,
+        order: &'static str,
+        limit: usize,
+        condition: Option<&'static str>,
+    },
     Updating {
         relation: Relation,
         keys: Vec<&'static str>,
@@ -86,7 +148,11 @@ pub(super) enum Query {
         aggregates: Vec<&'static str>,
         having: Option<&'static str>,
     },
-    Stateless { relation: Relation, columns: Vec<&'static str>, filter: Option<&'static str> },
+    Stateless {
+        relation: Relation,
+        columns: Vec<&'static str>,
+        filter: Option<&'static str>,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +169,11 @@ impl Groups {
         let from = self.from(render);
         let keys = self.key_list();
         let aggregates = numbered("a", &self.aggregates);
-        format!("SELECT {keys}{aggregates} FROM {from}{} GROUP BY {keys}{}", clause("WHERE", self.filter), clause("HAVING", self.having))
+        format!(
+            "SELECT {keys}{aggregates} FROM {from}{} GROUP BY {keys}{}",
+            clause("WHERE", self.filter),
+            clause("HAVING", self.having)
+        )
     }
 
     fn from(&self, render: &mut Render) -> String {
@@ -143,14 +213,29 @@ impl Relation {
                 render.view(&format!("SELECT id, k, v, n, ts FROM {name} WHERE {condition}"))
             }
             Self::Both => render.view("SELECT id, k, v, n, ts FROM a UNION ALL SELECT id, k, v, n, ts FROM b"),
+            Self::Pairs => {
+                let (before, after) = (render.interval(2000), render.interval(5000));
+                render.view(&format!(
+                    "SELECT l.id * 1000 + r.id AS id, l.k AS k, r.v AS v, l.n AS n, l.ts AS ts FROM a l JOIN b r ON l.k = r.k AND r.ts BETWEEN l.ts - {before} AND l.ts + {after}"
+                ))
+            }
+            Self::Summed => {
+                let before = render.interval(5000);
+                render.view(&format!(
+                    "SELECT id, k, v, sum(n) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN {before} PRECEDING AND CURRENT ROW) AS n, ts FROM a"
+                ))
+            }
+            Self::Firsts => render.view(
+                "SELECT id, k, v, n, ts FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k, n ORDER BY ts, id) AS place FROM a) WHERE place = 1",
+            ),
         }
     }
 
     fn streams(self) -> &'static [&'static str] {
         match self {
-            Self::Stream("a") | Self::Filtered("a", _) => &["a"],
+            Self::Stream("a") | Self::Filtered("a", _) | Self::Summed | Self::Firsts => &["a"],
             Self::Stream(_) | Self::Filtered(..) => &["b"],
-            Self::Both => &["a", "b"],
+            Self::Both | Self::Pairs => &["a", "b"],
         }
     }
 }
@@ -220,7 +305,9 @@ impl Query {
             Self::Nested { of } => {
                 let inner = of.sql(render);
                 let bounds = of.bounds.columns().join(", ");
-                format!("SELECT {bounds}, max(a0) AS most, count(*) AS groups, sum(a0) AS s FROM ({inner}) GROUP BY {bounds}")
+                format!(
+                    "SELECT {bounds}, max(a0) AS most, count(*) AS groups, sum(a0) AS s FROM ({inner}) GROUP BY {bounds}"
+                )
             }
             Self::TopGroups { of, limit, by_limit } => {
                 let inner = of.sql(render);
@@ -247,11 +334,12 @@ impl Query {
                 let inner = Groups { bounds: Bounds::All, ..of.clone() };
                 let inner = inner.sql(render);
                 let keys: String = of.keys.iter().map(|key| format!(", {key}")).collect();
-                let inner =
-                    render.view(&format!("SELECT window_time AS closed{keys}, a0 FROM ({inner})"));
+                let inner = render.view(&format!("SELECT window_time AS closed{keys}, a0 FROM ({inner})"));
                 let from = render.windowed(&inner, "closed", *window);
                 let aggregates = numbered("a", aggregates);
-                format!("SELECT window_start, window_end{keys}{aggregates} FROM {from} GROUP BY window_start, window_end{keys}")
+                format!(
+                    "SELECT window_start, window_end{keys}{aggregates} FROM {from} GROUP BY window_start, window_end{keys}"
+                )
             }
             Self::Distinct { relation, window, columns, filter } => {
                 let relation = relation.sql(render);
@@ -277,7 +365,9 @@ impl Query {
                 let mut side = |stream: &str| {
                     let from = render.windowed(stream, "ts", *window);
                     if *groups {
-                        format!("(SELECT window_start, window_end, k, count(*) AS id, sum(n) AS n FROM {from} GROUP BY window_start, window_end, k)")
+                        format!(
+                            "(SELECT window_start, window_end, k, count(*) AS id, sum(n) AS n FROM {from} GROUP BY window_start, window_end, k)"
+                        )
                     } else {
                         format!("(SELECT * FROM {from})")
                     }
@@ -332,7 +422,11 @@ impl Query {
                 let relation = relation.sql(render);
                 let keys = keys.join(", ");
                 let aggregates = numbered("a", aggregates);
-                format!("SELECT {keys}{aggregates} FROM {relation}{} GROUP BY {keys}{}", clause("WHERE", *filter), clause("HAVING", *having))
+                format!(
+                    "SELECT {keys}{aggregates} FROM {relation}{} GROUP BY {keys}{}",
+                    clause("WHERE", *filter),
+                    clause("HAVING", *having)
+                )
             }
             Self::Stateless { relation, columns, filter } => {
                 let relation = relation.sql(render);
@@ -431,9 +525,7 @@ impl Join {
             let columns = times.split(", ").chain(["id", "k", "n"]);
             columns.map(|column| format!("{side}.{column} AS {side}_{column}")).collect::<Vec<_>>().join(", ")
         };
-        let joined = |word| {
-            format!("SELECT {}, {} FROM {left} l {word} JOIN {right} r ON {on}", of("l"), of("r"))
-        };
+        let joined = |word| format!("SELECT {}, {} FROM {left} l {word} JOIN {right} r ON {on}", of("l"), of("r"));
         match self {
             Self::Inner => joined("INNER"),
             Self::Left => joined("LEFT"),

@@ -58,7 +58,8 @@ impl Shrinking {
                 self.attempt(Case { queries: one(number), ..self.case.clone() });
             }
             None => {
-                let _ = (0..queries.len()).any(|number| self.attempt(Case { queries: one(number), ..self.case.clone() }));
+                let _ =
+                    (0..queries.len()).any(|number| self.attempt(Case { queries: one(number), ..self.case.clone() }));
             }
         }
     }

@@ -18,9 +18,8 @@ impl Sqlite {
     pub(super) fn new(records: &[Record]) -> rusqlite::Result<Self> {
         let connection = Connection::open_in_memory()?;
         for stream in ["a", "b"] {
-            connection.execute_batch(&format!(
-                "CREATE TABLE {stream} (id INTEGER, k TEXT, v REAL, n INTEGER, ts INTEGER)"
-            ))?;
+            connection
+                .execute_batch(&format!("CREATE TABLE {stream} (id INTEGER, k TEXT, v REAL, n INTEGER, ts INTEGER)"))?;
             let mut insert = connection.prepare(&format!("INSERT INTO {stream} VALUES (?, ?, ?, ?, ?)"))?;
             for record in records.iter().filter(|record| record.stream == stream && !record.is_rejected()) {
                 let Row { id, k, v, n, ts } = &record.row;
@@ -68,7 +67,8 @@ impl Sqlite {
             window => times.into_iter().map(|at| window.around(at)).collect(),
         };
         let columns = columns.join(", ");
-        self.connection.execute_batch(&format!("CREATE TABLE {name} ({columns}, window_start, window_end, window_time)"))?;
+        self.connection
+            .execute_batch(&format!("CREATE TABLE {name} ({columns}, window_start, window_end, window_time)"))?;
         let marks = vec!["?"; columns.split(", ").count() + 3].join(", ");
         let mut insert = self.connection.prepare(&format!("INSERT INTO {name} VALUES ({marks})"))?;
         for (row, windows) in rows.iter().zip(windows) {

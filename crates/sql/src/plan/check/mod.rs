@@ -72,6 +72,9 @@ pub(crate) fn check(plan: &LogicalPlan, clauses: &Clauses, allowed: Allowed) -> 
     Checker { clauses, allowed }.check(plan)
 }
 
+/// Whether every grouping set has a key of such an origin.
+type InEverySet<'a> = dyn Fn(&dyn Fn(&Origin) -> bool) -> bool + 'a;
+
 struct Checker<'a> {
     clauses: &'a Clauses,
     allowed: Allowed,
@@ -324,7 +327,7 @@ impl Checker<'_> {
     /// Windows that start together close one after another: an aggregate over all of them would have no one moment.
     fn check_bounds(
         spec: WindowSpec,
-        is_grouped: &dyn Fn(&dyn Fn(&Origin) -> bool) -> bool,
+        is_grouped: &InEverySet<'_>,
         at: Option<crate::Position>,
     ) -> Result<(), SqlError> {
         let by_end = |found: &Origin| matches!(found, Origin::Window(WindowBound::End | WindowBound::Time));
@@ -340,7 +343,7 @@ impl Checker<'_> {
         &self,
         spec: WindowSpec,
         input: &Checked,
-        is_grouped: &dyn Fn(&dyn Fn(&Origin) -> bool) -> bool,
+        is_grouped: &InEverySet<'_>,
         at: Option<crate::Position>,
     ) -> Result<(), SqlError> {
         if !matches!(spec, WindowSpec::Session { .. }) {

@@ -67,7 +67,15 @@ impl Cutter {
                     time: RowTime::None,
                     filters: scan.filters.clone(),
                 };
-                Ok(vec![Flat { hot, assigned: None, is_part_of_session: false, session_keys: Vec::new(), outputs, times, of_windows: None }])
+                Ok(vec![Flat {
+                    hot,
+                    assigned: None,
+                    is_part_of_session: false,
+                    session_keys: Vec::new(),
+                    outputs,
+                    times,
+                    of_windows: None,
+                }])
             }
             LogicalPlan::Projection(projection) => self.each(&projection.input, |flat| {
                 let exprs = projection.expr.iter();
@@ -135,7 +143,15 @@ impl Cutter {
         let schema = Arc::clone(plan.schema());
         let outputs = schema.iter().map(|(qualifier, field)| Expr::Column(Column::from((qualifier, field)))).collect();
         let hot = Hot { input: Input::Stage(stage), schema, time: RowTime::None, filters: Vec::new() };
-        Ok(Flat { hot, assigned: None, is_part_of_session: false, session_keys: Vec::new(), outputs, times, of_windows })
+        Ok(Flat {
+            hot,
+            assigned: None,
+            is_part_of_session: false,
+            session_keys: Vec::new(),
+            outputs,
+            times,
+            of_windows,
+        })
     }
 }
 
