@@ -51,7 +51,7 @@ impl Case {
                     script += &(statement + "\n");
                 }
             }
-            script += &format!("CREATE MATERIALIZED VIEW {name} AS {sql};\n");
+            script.extend(["CREATE MATERIALIZED VIEW ", &name, " AS ", &sql, ";\n"]);
         }
         script
     }
@@ -154,12 +154,16 @@ pub(super) fn difference(found: &[String], expected: &[String], of: &str, other:
         return None;
     }
     let mut counts: BTreeMap<&String, i64> = BTreeMap::new();
-    found.iter().for_each(|row| *counts.entry(row).or_default() += 1);
-    expected.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+    for (rows, sign) in [(found, 1), (expected, -1)] {
+        for row in rows {
+            *counts.entry(row).or_default() += sign;
+        }
+    }
     let mut text = format!("{of} gives {} rows, {other} {}", found.len(), expected.len());
     for (side, sign) in [(of, 1), (other, -1)] {
         for (row, count) in counts.iter().filter(|(_, count)| **count * sign > 0).take(3) {
-            text += &format!("\n  only {side} ({} times): {row}", count * sign);
+            let times = (count * sign).to_string();
+            text.extend(["\n  only ", side, " (", &times, " times): ", row]);
         }
     }
     Some(text)

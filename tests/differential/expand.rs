@@ -49,9 +49,9 @@ impl Window {
             }
             Self::CumulateDay { step, zone } => {
                 let (start, next) = (midnight(at, zone, 0), midnight(at, zone, 1));
-                let mut ends: Vec<i64> = (1..).map(|part| start + part * step).take_while(|end| *end < next).collect();
-                ends.push(next);
-                ends.into_iter().filter(|end| *end > at).map(|end| (start, end)).collect()
+                let parts = (next - start) / step + i64::from((next - start) % step > 0);
+                let ends = (1..=parts).map(|part| next.min(start + part * step));
+                ends.filter(|end| *end > at).map(|end| (start, end)).collect()
             }
         }
     }
@@ -80,7 +80,9 @@ pub(super) fn sessions<K: Ord + Clone>(rows: &[(K, i64)], gap: i64) -> Vec<(i64,
         of_key.sort_unstable();
         for session in of_key.chunk_by(|one, next| next.0 - one.0 <= gap) {
             let (first, last) = (session[0].0, session[session.len() - 1].0);
-            session.iter().for_each(|(_, index)| windows[*index] = (first, last + gap));
+            for (_, index) in session {
+                windows[*index] = (first, last + gap);
+            }
         }
     }
     windows

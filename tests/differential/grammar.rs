@@ -34,7 +34,7 @@ const AGGREGATES: [&str; 20] = [
     "sum(CASE WHEN n % 2 = 0 THEN v ELSE 0.0 END)",
 ];
 
-/// Aggregates that SQLite does not have: these are compared between stream and batch.
+/// Aggregates that `SQLite` does not have: these are compared between stream and batch.
 pub(super) const DATAFUSION_ONLY: [&str; 7] = [
     "first_value(n ORDER BY ts, id)",
     "last_value(v ORDER BY ts, id)",

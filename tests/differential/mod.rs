@@ -1,4 +1,4 @@
-//! Random queries over random records: as a stream that is cut at random, as a batch of the same plan, and in SQLite
+//! Random queries over random records: as a stream that is cut at random, as a batch of the same plan, and in `SQLite`
 //! over rows that got their windows from the definition. All give the same rows.
 //!
 //! A seed gives the records, the cut and some queries, which run together. A failure is made smaller, and printed with

@@ -74,7 +74,7 @@ pub(super) enum Query {
     Nested {
         of: Groups,
     },
-    /// The first groups of each window, by ROW_NUMBER or by LIMIT.
+    /// The first groups of each window, by `ROW_NUMBER` or by LIMIT.
     TopGroups {
         of: Groups,
         limit: usize,
@@ -133,7 +133,7 @@ pub(super) enum Query {
         /// A function, and its order and frame.
         functions: Vec<(&'static str, Frame)>,
     },
-    /// ROW_NUMBER over a stream, filtered: first rows, last rows, best rows.
+    /// `ROW_NUMBER` over a stream, filtered: first rows, last rows, best rows.
     First {
         relation: Relation,
         by: &'static str,
@@ -187,11 +187,11 @@ impl Groups {
 
     fn simpler(&self) -> Vec<Self> {
         let mut simpler = Vec::new();
-        for filter in self.filter.is_some().then_some(None) {
-            simpler.push(Self { filter, ..self.clone() });
+        if self.filter.is_some() {
+            simpler.push(Self { filter: None, ..self.clone() });
         }
-        for having in self.having.is_some().then_some(None) {
-            simpler.push(Self { having, ..self.clone() });
+        if self.having.is_some() {
+            simpler.push(Self { having: None, ..self.clone() });
         }
         for aggregates in without_one(&self.aggregates) {
             simpler.push(Self { aggregates, ..self.clone() });
@@ -271,7 +271,7 @@ impl Query {
         }
     }
 
-    /// Whether SQLite has all that it asks for: it lacks aggregates with ORDER BY, medians and bits of several rows.
+    /// Whether `SQLite` has all that it asks for: it lacks aggregates with ORDER BY, medians and bits of several rows.
     pub(super) fn is_portable(&self) -> bool {
         let aggregates = match self {
             Self::Groups(of) => &of.aggregates,
@@ -287,7 +287,7 @@ impl Query {
             Self::Binned { size, keys, aggregates, having } => {
                 let aggregates = numbered("a", aggregates);
                 let having = clause("HAVING", *having);
-                let keys: String = keys.iter().map(|key| format!(", {key}")).collect();
+                let keys = listed(keys);
                 match render.dialect() {
                     Dialect::Millstream => {
                         let bin = format!("date_bin({}, ts)", render.interval(*size));
@@ -312,11 +312,12 @@ impl Query {
             Self::TopGroups { of, limit, by_limit } => {
                 let inner = of.sql(render);
                 let bounds = of.bounds.columns().join(", ");
-                let keys: String = of.keys.iter().map(|key| format!(", {key} NULLS LAST")).collect();
+                let keys: String = of.keys.iter().flat_map(|key| [", ", key, " NULLS LAST"]).collect();
                 if *by_limit && render.dialect() == Dialect::Millstream {
                     return format!("{inner} ORDER BY a0 DESC NULLS LAST{keys} LIMIT {limit}");
                 }
-                let columns = of.key_list() + &(0..of.aggregates.len()).map(|n| format!(", a{n}")).collect::<String>();
+                let columns =
+                    (0..of.aggregates.len()).fold(of.key_list(), |list, number| list + &format!(", a{number}"));
                 let place = if *by_limit { "" } else { ", place" };
                 format!(
                     "SELECT {columns}{place} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {bounds} ORDER BY a0 DESC NULLS LAST{keys}) AS place FROM ({inner})) WHERE place <= {limit}"
@@ -333,7 +334,7 @@ impl Query {
             Self::Rewindow { of, window, aggregates } => {
                 let inner = Groups { bounds: Bounds::All, ..of.clone() };
                 let inner = inner.sql(render);
-                let keys: String = of.keys.iter().map(|key| format!(", {key}")).collect();
+                let keys = listed(&of.keys);
                 let inner = render.view(&format!("SELECT window_time AS closed{keys}, a0 FROM ({inner})"));
                 let from = render.windowed(&inner, "closed", *window);
                 let aggregates = numbered("a", aggregates);
@@ -344,7 +345,7 @@ impl Query {
             Self::Distinct { relation, window, columns, filter } => {
                 let relation = relation.sql(render);
                 let from = render.windowed(&relation, "ts", *window);
-                let columns: String = columns.iter().map(|column| format!(", {column}")).collect();
+                let columns = listed(columns);
                 format!("SELECT DISTINCT window_start, window_end{columns} FROM {from}{}", clause("WHERE", *filter))
             }
             Self::Rows { relation, window, filter, functions } => {
@@ -405,7 +406,8 @@ impl Query {
                             format!("ORDER BY ts RANGE BETWEEN {} PRECEDING AND {after}", render.interval(*before))
                         }
                     };
-                    columns += &format!(", {function} OVER ({by_key}{frame}) AS f{number}");
+                    let name = format!("f{number}");
+                    columns.extend([", ", function, " OVER (", by_key, &frame, ") AS ", &name]);
                 }
                 format!("SELECT id, k, ts, n{columns} FROM {relation}")
             }
@@ -539,7 +541,7 @@ impl Join {
     }
 }
 
-/// SQLite has no GROUPING SETS: there they are one query each.
+/// `SQLite` has no GROUPING SETS: there they are one query each.
 fn grouping_sets(of: &Groups, form: &str, sets: &[&[&str]], render: &mut Render) -> String {
     let from = of.from(render);
     let (filter, having) = (clause("WHERE", of.filter), clause("HAVING", of.having));
@@ -550,7 +552,7 @@ fn grouping_sets(of: &Groups, form: &str, sets: &[&[&str]], render: &mut Render)
         );
     }
     let queries = sets.iter().map(|set| {
-        let keys: String = set.iter().map(|key| format!(", {key}")).collect();
+        let keys = listed(set);
         let column = |key| if set.contains(&key) { (key, 0) } else { ("NULL", 1) };
         let ((k, gk), (n, gn)) = (column("k"), column("n"));
         format!(
@@ -566,7 +568,13 @@ fn clause(word: &str, condition: Option<&str>) -> String {
 
 /// `, first AS a0, second AS a1`.
 fn numbered(prefix: &str, exprs: &[&str]) -> String {
-    exprs.iter().enumerate().map(|(number, expr)| format!(", {expr} AS {prefix}{number}")).collect()
+    let numbered = |list: String, (number, expr)| list + &format!(", {expr} AS {prefix}{number}");
+    exprs.iter().enumerate().fold(String::new(), numbered)
+}
+
+/// `, a, b`.
+fn listed(columns: &[&str]) -> String {
+    columns.iter().flat_map(|column| [", ", column]).collect()
 }
 
 /// A list without one of its items, each in turn; one stays.

@@ -1,4 +1,4 @@
-//! The second engine: SQLite over rows that have their windows already.
+//! The second engine: `SQLite` over rows that have their windows already.
 
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
