@@ -1,13 +1,14 @@
 //! Runs scripts over replays in this process, with everything that a test wants to vary.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow::array::RecordBatch;
 use millstream_connectors::{Context, Registry, Replay, ReplayPlan, json_rows};
 use millstream_core::{Clock, Connectors};
 use millstream_engine::{Captured, Engine, Outcome, QueryStats, Script, Settings, run_batch};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// How a run is cut up. Results must not depend on it.
@@ -23,6 +24,10 @@ impl Default for Cut {
         Self { workers: 1, shards: 1, seed: None }
     }
 }
+
+/// One for all runs: to start one takes longer than a small run.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 /// What came out of a run, by table: rows as JSON, in emission order.
 pub(crate) type Results = BTreeMap<String, Vec<Value>>;
@@ -54,7 +59,7 @@ pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String
 
 /// The same, and answers a SELECT of tables at the end.
 pub(crate) fn stream_and_ask(script: &str, replay: &str, cut: Cut, question: Option<&str>) -> Result<Run, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = &*RUNTIME;
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let printed = Printed::default();
     let (registry, clock) = registry(replay, plan, &printed);
@@ -112,7 +117,7 @@ pub(crate) fn stream_and_ask(script: &str, replay: &str, cut: Cut, question: Opt
 
 /// The same as one batch query each.
 pub(crate) fn batch(script: &str, replay: &str) -> Result<Results, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = &*RUNTIME;
     let (registry, clock) = registry(replay, ReplayPlan::default(), &Printed::default());
     let connectors: &dyn Connectors = registry.as_ref();
     let run = run_batch(connectors, clock, script, runtime.handle()).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@
 
 mod aggregates;
 mod architecture;
-mod batch_equals_stream;
+mod differential;
 mod docs;
 mod functions;
 mod harness;

@@ -38,6 +38,12 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "window_end",
     ),
     (
+        "CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS c\nFROM TABLE(CUMULATE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '1' HOUR))\nGROUP BY window_start",
+        "E04",
+        (3, 10),
+        "window_end",
+    ),
+    (
         "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM events a JOIN untimed b ON a.k = b.k",
         "E05",
         (2, 31),

@@ -17,7 +17,8 @@ use datafusion::logical_expr::UserDefinedLogicalNodeCore;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    SendableRecordBatchStream,
 };
 use futures::{StreamExt, TryStreamExt};
 use millstream_core::{Duration, EventTime, Window, WindowSpec};
@@ -42,15 +43,19 @@ impl WindowAssignExec {
         let keys = assign.partition_by.iter().map(|key| physical_expr(key, assign.input.schema()));
         let partition_by = keys.collect::<Result<Vec<_>>>()?;
         let schema = Arc::new(assign.schema().as_arrow().clone());
-        // Nothing is claimed about order: the panes of a stream keep none.
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            input.output_partitioning().clone(),
-            input.pipeline_behavior(),
-            input.boundedness(),
-        );
-        Ok(Self { input, time, spec: assign.spec, partition_by, properties: Arc::new(properties) })
+        let properties = properties(&input, schema);
+        Ok(Self { input, time, spec: assign.spec, partition_by, properties })
     }
+}
+
+/// Nothing is claimed about order: the panes of a stream keep none.
+fn properties(input: &Arc<dyn ExecutionPlan>, schema: SchemaRef) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+        input.pipeline_behavior(),
+        input.boundedness(),
+    ))
 }
 
 impl DisplayAs for WindowAssignExec {
@@ -68,6 +73,14 @@ impl ExecutionPlan for WindowAssignExec {
         &self.properties
     }
 
+    /// A session may have rows of every part of the input.
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        match self.spec {
+            WindowSpec::Session { .. } => vec![Distribution::SinglePartition],
+            _ => vec![Distribution::UnspecifiedDistribution],
+        }
+    }
+
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
         vec![&self.input]
     }
@@ -81,8 +94,9 @@ impl ExecutionPlan for WindowAssignExec {
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.pop().unwrap_or_else(|| Arc::clone(&self.input));
-        let Self { time, spec, partition_by, properties, .. } = self.as_ref();
-        let (time, partition_by, properties) = (Arc::clone(time), partition_by.clone(), Arc::clone(properties));
+        let Self { time, spec, partition_by, .. } = self.as_ref();
+        let (time, partition_by, properties) =
+            (Arc::clone(time), partition_by.clone(), properties(&input, self.schema()));
         Ok(Arc::new(Self { input, time, spec: *spec, partition_by, properties }))
     }
 
