@@ -151,7 +151,9 @@ impl Generator {
             && last.fault.is_none()
             && self.is_in_time(last.row.ts)
         {
-            return Record { arrival: self.now, after_silence, ..last.clone() };
+            let again = Record { arrival: self.now, after_silence, ..last.clone() };
+            self.front = self.front.max(again.row.ts.min(self.now + SKEW_MS));
+            return again;
         }
         let k = match self.random.random_range(0..10) {
             0 => None,
