@@ -1,6 +1,7 @@
 //! CLOSE: what is above the first aggregate, as a bounded DataFusion plan that is built once and run per window.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
@@ -25,12 +26,18 @@ pub(crate) struct ClosePlan {
     plan: Option<Arc<dyn ExecutionPlan>>,
     slots: Vec<Arc<Slot>>,
     /// Tables that are read as they are now, and the scans that their rows go to.
-    references: Vec<(Arc<dyn ReferenceRows>, Vec<Arc<Slot>>)>,
+    references: Vec<Read>,
     schema: SchemaRef,
     /// Whether it has an order or a limit, which hold within one window.
     pub(crate) is_per_window: bool,
     /// Whether every row is computed from one row alone.
     pub(crate) is_row_wise: bool,
+}
+
+/// A table, and the scans of it.
+struct Read {
+    table: Arc<dyn ReferenceRows>,
+    scans: Vec<Arc<Slot>>,
 }
 
 /// A table that is there whole.
@@ -68,8 +75,8 @@ impl ClosePlan {
         close.apply(|node| {
             if let LogicalPlan::TableScan(scan) = node {
                 let (name, relation) = scanned(scan)?;
-                if !tables.contains_key(&name) {
-                    tables.insert(name, find(relation)?);
+                if let Entry::Vacant(place) = tables.entry(name) {
+                    place.insert(find(relation)?);
                 }
             }
             Ok(TreeNodeRecursion::Continue)
@@ -78,7 +85,7 @@ impl ClosePlan {
         compiled.plan = Some(physical_plan(session, close, StageLeaves { slots, scans: Arc::clone(&scans) })?);
         let mut scans = std::mem::take(&mut *scans.lock().unwrap_or_else(PoisonError::into_inner));
         for (name, table) in tables {
-            compiled.references.push((table, scans.remove(&name).unwrap_or_default()));
+            compiled.references.push(Read { table, scans: scans.remove(&name).unwrap_or_default() });
         }
         compiled.schema = Arc::new(close.schema().as_arrow().clone());
         compiled.is_per_window = is_per_window(close)?;
@@ -109,15 +116,17 @@ impl ClosePlan {
             }
             return Ok(leaves.swap_remove(full));
         };
-        for (table, scans) in &self.references {
+        for Read { table, scans } in &self.references {
             let rows = table.rows()?;
-            scans.iter().for_each(|slot| slot.fill(rows.clone()));
+            for slot in scans {
+                slot.fill(rows.clone());
+            }
         }
         for (slot, rows) in self.slots.iter().zip(leaves) {
             slot.fill(vec![rows]);
         }
         let rows = run(&self.session, &self.runtime, plan)?;
-        let scans = self.references.iter().flat_map(|(_, scans)| scans);
+        let scans = self.references.iter().flat_map(|read| &read.scans);
         self.slots.iter().chain(scans).for_each(|slot| slot.fill(Vec::new()));
         Ok(arrow::compute::concat_batches(&self.schema, &rows)?)
     }

@@ -56,7 +56,7 @@ pub(crate) struct InnerFeed {
 
 /// All stages of a query.
 pub(crate) struct Stages {
-    stages: Vec<RunningStage>,
+    chain: Vec<RunningStage>,
     /// The columns of the result by which changed rows are found.
     key: Vec<usize>,
     /// Rows of earlier stages that came too late for a later one.
@@ -72,56 +72,56 @@ pub(crate) type LateRow = (EventTime, Option<Window>);
 
 impl Stages {
     pub(crate) fn new(stages: Vec<RunningStage>, key: Vec<usize>) -> Self {
-        Self { stages, key, late: Vec::new(), broken: Vec::new() }
+        Self { chain: stages, key, late: Vec::new(), broken: Vec::new() }
     }
 
     pub(crate) fn take_rows(&mut self, id: LeafId, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
-        self.stages[id.stage].operator.take_rows(id.leaf, rows, times)
+        self.chain[id.stage].operator.take_rows(id.leaf, rows, times)
     }
 
     pub(crate) fn take_groups(&mut self, id: LeafId, slice: Option<Window>, groups: Delta) -> Result<Taken> {
-        self.stages[id.stage].operator.take_groups(id.leaf, slice, groups)
+        self.chain[id.stage].operator.take_groups(id.leaf, slice, groups)
     }
 
     /// What is taken from now on happens at this time.
     pub(crate) fn set_now(&mut self, now: EventTime) {
-        self.stages.iter_mut().for_each(|stage| stage.operator.set_now(now));
+        self.chain.iter_mut().for_each(|stage| stage.operator.set_now(now));
     }
 
     /// Whether workers keep state that is to be asked for.
     pub(crate) fn has_panes(&self) -> bool {
-        self.stages.iter().any(|stage| stage.has_panes)
+        self.chain.iter().any(|stage| stage.has_panes)
     }
 
     /// Whether something that workers keep can close at `watermark`.
     pub(crate) fn is_due(&self, watermark: EventTime) -> bool {
-        self.stages.iter().any(|stage| stage.has_panes && stage.operator.is_due(watermark))
+        self.chain.iter().any(|stage| stage.has_panes && stage.operator.is_due(watermark))
     }
 
     /// Whether open windows have changed since the last look.
     pub(crate) fn has_news(&self) -> bool {
-        self.stages.last().is_some_and(|stage| stage.operator.has_news())
+        self.chain.last().is_some_and(|stage| stage.operator.has_news())
     }
 
     /// Windows that are open and groups or rows that are kept, over all stages.
     pub(crate) fn size(&self) -> (usize, usize) {
-        let sizes = self.stages.iter().map(|stage| stage.operator.size());
+        let sizes = self.chain.iter().map(|stage| stage.operator.size());
         sizes.fold((0, 0), |(windows, groups), (more, others)| (windows + more, groups + others))
     }
 
     /// Runs every stage up to `watermark`.
     pub(crate) fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Emitted>> {
         let mut emitted = Vec::new();
-        for index in 0..self.stages.len() {
-            let stage = &self.stages[index];
-            let earlier = stage.feeds.iter().map(|feed| self.stages[feed.from].operator.watermark());
+        for index in 0..self.chain.len() {
+            let stage = &self.chain[index];
+            let earlier = stage.feeds.iter().map(|feed| self.chain[feed.from].operator.watermark());
             let own = stage.reads_tables.then_some(watermark);
             let reached = earlier.chain(own).min().unwrap_or(watermark);
-            let stage = &mut self.stages[index];
+            let stage = &mut self.chain[index];
             let given = stage.operator.advance(reached, now)?;
             emitted = stage.close_all(given, &self.key, &mut self.broken)?;
-            for later in index + 1..self.stages.len() {
-                let RunningStage { feeds, operator, .. } = &mut self.stages[later];
+            for later in index + 1..self.chain.len() {
+                let RunningStage { feeds, operator, .. } = &mut self.chain[later];
                 for feed in feeds.iter().filter(|feed| feed.from == index) {
                     for rows in &emitted {
                         self.late.extend(feed.push(rows, operator.as_mut())?);
@@ -139,7 +139,7 @@ impl Stages {
 
     /// The open windows of the last stage.
     pub(crate) fn look(&mut self) -> Result<Vec<Emitted>> {
-        let Some(stage) = self.stages.last_mut() else { return Ok(Vec::new()) };
+        let Some(stage) = self.chain.last_mut() else { return Ok(Vec::new()) };
         let given = stage.operator.look()?;
         stage.close_all(given, &self.key, &mut self.broken)
     }
