@@ -53,11 +53,17 @@ impl Checker<'_> {
             let Some(function) = window_function(expr) else { continue };
             let WindowFunctionParams { partition_by, order_by, .. } = &function.params;
             let name = function.fun.name();
-            let by_window = partition_by.iter().any(|part| matches!(origin(part, schema, input), Origin::Window(_)));
             let spec = match input.shape {
                 Shape::Windowed(spec) | Shape::Stream { assigned: Some(spec), .. } => Some(spec),
                 _ => None,
             };
+            let by_window = partition_by.iter().any(|part| match (origin(part, schema, input), spec) {
+                // These may start together and end one after another.
+                (Origin::Window(bound), Some(WindowSpec::Cumulate { .. } | WindowSpec::Session { .. })) => {
+                    bound != WindowBound::Start
+                }
+                (found, _) => matches!(found, Origin::Window(_)),
+            });
             let found = match spec {
                 Some(spec) if by_window => OverKind::Windowed(spec),
                 _ => {
