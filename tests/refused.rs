@@ -44,6 +44,12 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "window_end",
     ),
     (
+        "CREATE MATERIALIZED VIEW m AS\nSELECT k, count(*) OVER (PARTITION BY window_start) AS c\nFROM TABLE(CUMULATE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '1' HOUR))",
+        "E07",
+        (2, 11),
+        "window_end",
+    ),
+    (
         "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM events a JOIN untimed b ON a.k = b.k",
         "E05",
         (2, 31),
