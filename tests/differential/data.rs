@@ -161,7 +161,7 @@ impl Generator {
             n => Some(["k6", "k7", "k8", "k9"][n - 6]),
         };
         let ts = self.time();
-        self.saw(ts);
+        self.front = self.front.max(ts.min(self.now + SKEW_MS));
         let v = (!self.random.random_bool(0.1)).then(|| f64::from(self.random.random_range(-50..50)) / 4.0);
         let row = Row { id, k, v, n: self.random.random_range(-9..9), ts };
         let fault = match self.random.random_range(0..60) {
@@ -202,11 +202,6 @@ impl Generator {
             _ => self.now,
         };
         if self.is_in_time(time) { time } else { self.front - DELAY_MS }
-    }
-
-    /// A row from the future moves the watermark as far as its arrival lets it.
-    fn saw(&mut self, time: i64) {
-        self.front = self.front.max(time.min(self.now + SKEW_MS));
     }
 
     fn is_in_time(&self, time: i64) -> bool {

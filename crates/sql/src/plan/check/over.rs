@@ -61,13 +61,6 @@ impl Checker<'_> {
                 Shape::Windowed(spec) | Shape::Stream { assigned: Some(spec), .. } => Some(spec),
                 _ => None,
             };
-            let by_window = partition_by.iter().any(|part| match (origin(part, schema, input), spec) {
-                // These may start together and end one after another.
-                (Origin::Window(bound), Some(WindowSpec::Cumulate { .. } | WindowSpec::Session { .. })) => {
-                    bound != WindowBound::Start
-                }
-                (found, _) => matches!(found, Origin::Window(_)),
-            });
             let found = match spec {
                 Some(spec) if names_window(spec, has_bound) => OverKind::Windowed(spec),
                 _ => {
