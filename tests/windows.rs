@@ -122,6 +122,11 @@ fn a_value_that_cannot_be_computed_takes_its_row_away_and_no_other() {
             "SELECT k, 100 / max(n) AS v FROM s WHERE ts < TIMESTAMP '1970-01-01 00:01:00' GROUP BY k",
             json!([{"k": "b", "v": 50}]),
         ),
+        ("SELECT n, sum(100 / n) OVER (ORDER BY ts) AS v FROM s", json!([{"n": 2, "v": 50}, {"n": 5, "v": 70}])),
+        (
+            "SELECT k, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY 100 / n DESC) AS place FROM s) WHERE place = 1",
+            json!([{"k": "b", "n": 2}, {"k": "a", "n": 5}]),
+        ),
         ("SELECT a.n, 100 / b.n AS v FROM s a JOIN s b ON a.ts = b.ts", json!([{"n": 2, "v": 50}, {"n": 5, "v": 20}])),
     ] {
         let script = format!("{TABLE} CREATE MATERIALIZED VIEW r AS {query}");

@@ -211,7 +211,11 @@ impl Closer {
         self.stats.used.add(taken.used as u64);
         self.stats.filtered.add(taken.outside as u64);
         self.stats.late.add(taken.late.len() as u64);
+        self.stats.rejected.add(taken.rejected.len() as u64);
         let source = self.sources.get(&leaf).map_or("", |source| source);
+        self.faults.report(taken.rejected.into_iter().map(|(row, reason)| {
+            Fault::of_row(&self.name, source, shard.as_str(), None, row, reason).named("evaluation")
+        }));
         self.faults.report(taken.late.into_iter().map(|(time, missed)| {
             let late = Late { time, missed, watermark: self.state.closed };
             late.fault(&self.name, source, shard.as_str(), String::new())

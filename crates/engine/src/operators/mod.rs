@@ -1,5 +1,6 @@
 //! Operators: what happens between HOT and CLOSE. One file each; the closer of a query runs them.
 
+mod computable;
 mod interval_join;
 mod over;
 mod rows;
@@ -75,6 +76,8 @@ pub(crate) struct Taken {
     pub(crate) outside: usize,
     /// The times of rows that came too late, and the window they missed.
     pub(crate) late: Vec<(EventTime, Option<Window>)>,
+    /// Rows that an expression failed on, as text, and why.
+    pub(crate) rejected: Vec<(String, String)>,
 }
 
 impl Taken {

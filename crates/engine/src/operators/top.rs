@@ -13,6 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::{Duration, EventTime};
 use millstream_sql::{Leaf, Top};
 
+use super::computable::{Computable, Computed};
 use super::{Given, Operator, Taken};
 use crate::physical::physical_expr;
 
@@ -20,6 +21,7 @@ use crate::physical::physical_expr;
 pub(crate) struct TopOperator {
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
     order_by: Vec<Arc<dyn PhysicalExpr>>,
+    computable: Computable,
     limit: usize,
     later_first: bool,
     ttl: Option<Duration>,
@@ -57,6 +59,7 @@ impl TopOperator {
             keys: RowConverter::new(key_fields.collect::<Result<_>>()?)?,
             order: RowConverter::new(order_fields.collect::<Result<_>>()?)?,
             rows: RowConverter::new(row_fields)?,
+            computable: Computable::new(partition_by.iter().chain(&order_by).cloned()),
             partition_by,
             order_by,
             limit: top.limit,
@@ -109,8 +112,9 @@ fn rows_of(converter: &RowConverter, exprs: &[Arc<dyn PhysicalExpr>], rows: &Rec
 
 impl Operator for TopOperator {
     fn take_rows(&mut self, _: usize, rows: &RecordBatch, _: Option<&Int64Array>) -> Result<Taken> {
-        let keys = rows_of(&self.keys, &self.partition_by, rows)?;
-        let order = rows_of(&self.order, &self.order_by, rows)?;
+        let Computed { rows, rejected, .. } = self.computable.check(rows, None)?;
+        let keys = rows_of(&self.keys, &self.partition_by, &rows)?;
+        let order = rows_of(&self.order, &self.order_by, &rows)?;
         let whole = self.rows.convert_columns(rows.columns())?;
         for (row, (key, order)) in keys.into_iter().zip(order).enumerate() {
             let partition = self.partitions.entry(key.clone()).or_insert_with(|| Partition {
@@ -131,7 +135,7 @@ impl Operator for TopOperator {
                 self.changed.insert(key);
             }
         }
-        Ok(Taken::all(rows.num_rows()))
+        Ok(Taken { rejected, ..Taken::all(rows.num_rows()) })
     }
 
     fn set_now(&mut self, now: EventTime) {

@@ -29,6 +29,7 @@ use millstream_sql::{Leaf, Over};
 
 use self::frame::{FrameEnd, Needs, Reach};
 use self::running::{Along, Running, RunningFunction};
+use super::computable::{Computable, Computed};
 use super::{Given, Operator, Taken};
 use crate::physical::physical_expr;
 
@@ -43,6 +44,7 @@ pub(crate) struct OverOperator {
     /// How far back rows are kept, in rows and in time.
     rows_before: usize,
     time_before: Duration,
+    computable: Computable,
     converter: RowConverter,
     partitions: HashMap<OwnedRow, Partition>,
     /// Rows that event time has not passed yet, with their times.
@@ -83,6 +85,7 @@ impl OverOperator {
         let schema = leaf.schema.as_ref();
         let compile = |expr: &Expr| physical_expr(expr, schema);
         let mut functions = Vec::new();
+        let mut arguments = Vec::new();
         let mut order_by = Vec::new();
         let output: SchemaRef = Arc::new(over.schema.as_arrow().clone());
         let types = output.fields().iter().skip(schema.fields().len()).map(|field| field.data_type().clone());
@@ -94,6 +97,8 @@ impl OverOperator {
                     order_by.push((compile(&sort.expr)?, options));
                 }
             }
+            let inputs = function.params.args.iter().chain(function.params.filter.as_deref());
+            arguments.extend(inputs.map(compile).collect::<Result<Vec<_>>>()?);
             functions.push(Function::compile(expr, function, schema, value_type)?);
         }
         let partition_by = over.partition_by.iter().map(compile).collect::<Result<Vec<_>>>()?;
@@ -108,6 +113,7 @@ impl OverOperator {
         }
         Ok(Self {
             converter: RowConverter::new(fields.collect::<Result<Vec<_>>>()?)?,
+            computable: Computable::new(arguments.into_iter().chain(partition_by.iter().cloned())),
             functions,
             partition_by,
             order_by,
@@ -339,20 +345,22 @@ impl Function {
 
 impl Operator for OverOperator {
     fn take_rows(&mut self, _: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
-        let Some(times) = times else { return Ok(Taken::default()) };
+        let Computed { rows, times: Some(times), rejected } = self.computable.check(rows, times)? else {
+            return Ok(Taken::default());
+        };
         let is_late = |time: &i64| *time < self.watermark.0;
         let late: Vec<_> =
             times.values().iter().filter(|time| is_late(time)).map(|time| (EventTime(*time), None)).collect();
         let used = times.len() - late.len();
         if late.is_empty() {
             if used > 0 {
-                self.waiting.push((rows.clone(), times.clone()));
+                self.waiting.push((rows, times));
             }
         } else if used > 0 {
             let kept = (0_u32..).zip(times.values()).filter(|(_, time)| !is_late(time)).map(|(row, _)| row).collect();
-            self.waiting.push(pick(rows, times, kept)?);
+            self.waiting.push(pick(&rows, &times, kept)?);
         }
-        Ok(Taken { used, late, outside: 0 })
+        Ok(Taken { used, late, rejected, outside: 0 })
     }
 
     fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
