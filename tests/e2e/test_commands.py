@@ -89,5 +89,5 @@ def test_check_tells_editors_everything_and_goes_on_after_a_failure(tmp_path):
     assert sorted(query) == [
         "column", "columns", "graph", "is_updating", "key", "line", "name", "sources", "target", "window",
     ]  # fmt: skip
-    assert {node["kind"] for node in query["graph"]["nodes"]} >= {"source", "hot", "pane", "sink"}
+    assert {node["kind"] for node in query["graph"]["nodes"]} >= {"source", "hot", "operator", "sink"}
     assert all(len(edge) == 2 for edge in query["graph"]["edges"])

@@ -50,6 +50,8 @@ def test_numbers_of_a_query_add_up(service):
     eventually(lambda: described()["rows_in"] == len(RECORDS) + 1)
     eventually(lambda: described()["rejected"] == 1)
     eventually(lambda: all(shard["lag_ms"] == 0 for shard in described()["shards"]))
+    # The size of the state is made public ten times a second, not at every step.
+    eventually(lambda: described()["groups"] == 7)
     query = described()
     assert (query["state"], query["error"], query["late"], query["groups"]) == ("running", None, 0, 7)
     assert {shard["shard"] for shard in query["shards"]} == {"shardId-000000000000", "shardId-000000000001"}
