@@ -86,6 +86,13 @@ fn windows_and_keys_are_made_of_looked_up_rows_and_look_up_themselves() {
 }
 
 #[test]
+fn values_are_a_table_too() {
+    let query = "CREATE MATERIALIZED VIEW r AS SELECT s.n, v.name FROM s JOIN (VALUES ('a', 'Anna'), ('c', 'Cleo')) AS v(k, name) ON s.k = v.k";
+    let expected = json!([{"n": 1, "name": "Anna"}, {"n": 4, "name": "Cleo"}, {"n": 8, "name": "Anna"}]);
+    check(&format!("{STREAM}{query}"), expected);
+}
+
+#[test]
 fn every_table_of_a_join_gives_its_own_rows() {
     let (_names, names_table) = names("json", NAMES);
     let (_colours, colours) = names("json", "{\"k\":\"a\",\"name\":\"red\"}\n{\"k\":\"c\",\"name\":\"blue\"}\n");

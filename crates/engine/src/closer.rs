@@ -311,6 +311,8 @@ impl Closer {
             }
         } else if !is_shown || looks {
             self.run_stages(self.state.watermark, looks && self.stages.has_news())?;
+            // Nothing is left to be shown: there is no need to wake up for it.
+            self.state.dirty &= !looks;
         }
         if self.ended() && (self.state.closed == EventTime::MAX) {
             return Err(Ending::Finished);

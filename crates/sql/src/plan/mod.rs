@@ -234,7 +234,11 @@ fn warnings(stages: &[Stage], clauses: &Clauses) -> Vec<Warning> {
             });
             if keeps.unwrap_or(false) {
                 let message = format!("{} keeps every value of its group in memory", expr.schema_name());
-                warnings.push(Warning { code: "W2", message, at: None });
+                let warning = Warning { code: "W2", message, at: None };
+                // Every grouping set has the same aggregates.
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
             }
         }
     }

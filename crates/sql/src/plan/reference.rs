@@ -1,4 +1,5 @@
-//! Tables that are joined as a whole: files and other lookup tables without event time, and live tables as they are now.
+//! Tables that are joined as a whole: files and other lookup tables without event time, live tables as they are now, and
+//! VALUES.
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
@@ -12,6 +13,7 @@ pub(crate) fn is_reference(plan: &LogicalPlan) -> bool {
     let counted = plan.apply(|node| {
         match node {
             LogicalPlan::TableScan(scan) if is_reference_scan(scan) => scans += 1,
+            LogicalPlan::Values(_) => scans += 1,
             LogicalPlan::TableScan(_) | LogicalPlan::Extension(_) => others += 1,
             _ => {}
         }
