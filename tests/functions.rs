@@ -1,12 +1,10 @@
 //! Functions of our own, and those that users define: what each gives on a stream, what is refused, what is kept.
 
-use std::sync::{Arc, Mutex};
-
-use millstream_connectors::{Context, Registry, Replay, ReplayPlan};
-use millstream_engine::{Engine, Script, Settings};
+use millstream_engine::{Engine, Script};
 use serde_json::{Value, json};
 
 use crate::harness::{Cut, batch, sorted, stream};
+use crate::refused::engine;
 
 const TABLE: &str = "
 CREATE TABLE s (
@@ -293,15 +291,6 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     ("SELECT\nDATE_FORMAT(ts, 'yyyy-QQ') FROM w", "`QQ`", (2, 17), "strftime"),
     ("SELECT IF(id > 1, 2) FROM w", "found 2 arguments", (1, 8), ""),
 ];
-
-fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
-    let replay = Arc::new(Replay::parse(&"".into(), ReplayPlan::default()).unwrap());
-    let clock = replay.clock();
-    let printer = Arc::new(Mutex::new(std::io::sink()));
-    let context = Context { replay: Some(replay), printer, ..Context::new(clock.clone()) };
-    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true };
-    Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime.handle().clone()).unwrap()
-}
 
 #[test]
 fn what_a_function_cannot_be_is_refused_with_its_place() {

@@ -229,3 +229,38 @@ async fn every_open_window_of_a_hop_is_shown() {
     let [millstream_engine::Outcome::Explained { text, .. }] = &outcomes[..] else { panic!("EXPLAIN explains") };
     assert!(text.contains("held by s shardId-"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reference_table_is_loaded_again_and_stays_when_that_fails() {
+    let service = Service::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("names");
+    std::fs::write(&path, "{\"k\":\"k1\",\"name\":\"one\"}\n").unwrap();
+    service.execute(&format!("CREATE TABLE names (k STRING, name STRING) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json', 'lookup.full-cache.periodic-reload.interval' = '100 ms'); CREATE MATERIALIZED VIEW r AS SELECT s.n, t.name FROM s LEFT JOIN names t ON s.k = t.k WHERE s.k = 'k1'", path.display()));
+    let named = |name: &'static str| {
+        let rows = service.engine.table("r").unwrap().snapshot().unwrap().rows;
+        let column = |batch: &arrow::array::RecordBatch| {
+            use arrow::array::{Array, AsArray};
+            let names = batch.column(1).as_string::<i32>().clone();
+            (0..names.len()).filter(|row| !names.is_null(*row) && names.value(*row) == name).count()
+        };
+        rows.iter().map(column).sum::<usize>()
+    };
+    service.put(0..7).await;
+    service.until(|| named("one") == 1, "the file as it was").await;
+    std::fs::write(&path, "{\"k\":\"k1\",\"name\":\"two\"}\n").unwrap();
+    // Rows that come before the reload still meet the old content.
+    let mut next = 7;
+    while named("two") == 0 {
+        assert!(next < 7000, "the file was not loaded again");
+        service.put(next..next + 7).await;
+        next += 7;
+        RealClock.sleep(Duration(20)).await;
+    }
+    std::fs::remove_file(&path).unwrap();
+    let errors = || service.engine.table("error_stream").unwrap().row_count();
+    service.until(|| errors() > 0, "a reload that fails is told").await;
+    let before = named("two");
+    service.put(next..next + 7).await;
+    service.until(|| named("two") > before, "and what was loaded stays").await;
+}

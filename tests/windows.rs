@@ -152,3 +152,47 @@ fn a_key_that_comes_after_its_time_begins_anew() {
         assert_eq!(sorted(&run.results["r"]), sorted(expected.as_array().unwrap()), "{query}");
     }
 }
+
+#[test]
+fn many_slices_a_window_are_merged_as_few_are() {
+    // Sixty slices a window, with gaps longer and shorter than a window, and rows behind others in time.
+    let mut rows: Vec<(i64, i64)> = (0..200).filter(|second| second % 7 != 3).map(|second| (second, second)).collect();
+    rows.extend((400..430).map(|second| (second, 1)));
+    let query = "SELECT window_start, window_end, k, count(*) AS c, sum(n) AS n, count(DISTINCT n) AS d FROM TABLE(HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '60' SECOND)) GROUP BY window_start, window_end, k";
+    let script = format!("{TABLE} CREATE MATERIALIZED VIEW r AS {query}")
+        .replace("WATERMARK FOR ts AS ts", "WATERMARK FOR ts AS ts - INTERVAL '5' SECOND");
+    let lines: Vec<String> = input(&rows).lines().map(str::to_owned).collect();
+    // Every second row changes places with the one before: its time is behind, within the delay.
+    let shuffled: String = lines.chunks(2).flat_map(|pair| pair.iter().rev()).map(|line| line.clone() + "\n").collect();
+    let expected = batch(&script, &shuffled).unwrap();
+    assert!(expected["r"].len() > 400, "{} rows", expected["r"].len());
+    for cut in [Cut::default(), Cut { workers: 3, shards: 4, seed: Some(3) }] {
+        let run = stream(&script, &shuffled, cut).unwrap();
+        assert_eq!(sorted(&run.results["r"]), sorted(&expected["r"]), "{cut:?}");
+    }
+}
+
+#[test]
+fn explain_says_what_a_query_keeps_and_warns() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = crate::refused::engine(&runtime);
+    let table = TABLE.replace("WATERMARK FOR ts AS ts", "WATERMARK FOR ts AS ts - INTERVAL '1' HOUR");
+    let sql = format!(
+        "{table} EXPLAIN SELECT window_end, k, median(n) AS m FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) WHERE n > 0 GROUP BY window_end, k"
+    );
+    let outcomes = engine.execute(&[millstream_engine::Script { text: sql, durable: false }]).unwrap();
+    let Some(millstream_engine::Outcome::Explained { text, .. }) = outcomes.last() else { panic!("EXPLAIN explains") };
+    for part in [
+        "SINK",
+        "CLOSE",
+        "OPERATOR  TUMBLE(size=60000 ms)",
+        "HOT",
+        "filter",
+        "SOURCE    s (stream)",
+        "STATE",
+        "W1",
+        "W2",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}

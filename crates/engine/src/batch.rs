@@ -27,8 +27,8 @@ use millstream_sql::{
 use crate::close::ClosePlan;
 use crate::lookup::scan_rows;
 use crate::physical::{Leaves, physical_plan, run};
+use crate::source::millis;
 use crate::source::{SourceDecoder, SourceSpec};
-use crate::stages::millis;
 use crate::window_assign::WindowAssignExec;
 
 /// The result of one query of a script.

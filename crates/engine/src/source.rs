@@ -7,7 +7,7 @@ use arrow::array::{
     UInt32Array,
 };
 use arrow::compute::{cast, filter_record_batch, take};
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
@@ -201,7 +201,7 @@ impl SourceDecoder {
         &self,
         chunk: &Chunk,
         rows: RecordBatch,
-        times: TimestampMillisecondArray,
+        times: Int64Array,
         records: Option<&UInt32Array>,
         kept: &[std::ops::Range<usize>],
         faults: &mut Vec<Fault>,
@@ -210,7 +210,7 @@ impl SourceDecoder {
         let record_rows: Vec<usize> = kept.iter().cloned().flatten().map(record_of).collect();
         let arrivals: Vec<i64> = record_rows.iter().map(|record| chunk.arrivals.value(*record)).collect();
         if times.null_count() == 0 {
-            return Ok((rows, times.reinterpret_cast(), arrivals));
+            return Ok((rows, times, arrivals));
         }
         let name = self.spec.table.time_column().map_or("", |column| column.field.name().as_str());
         for (row, record) in record_rows.iter().enumerate() {
@@ -230,7 +230,7 @@ impl SourceDecoder {
         let rows = filter_record_batch(&rows, &present)?;
         let times = arrow::compute::filter(&times, &present)?;
         let arrivals = arrivals.into_iter().zip(present.values().iter()).filter_map(|(at, kept)| kept.then_some(at));
-        Ok((rows, times.as_primitive::<TimestampMillisecondType>().reinterpret_cast(), arrivals.collect()))
+        Ok((rows, times.as_primitive::<Int64Type>().clone(), arrivals.collect()))
     }
 }
 
@@ -241,21 +241,14 @@ fn into_format(error: DataFusionError) -> FormatError {
     }
 }
 
-/// A timestamp column of any unit and zone as milliseconds.
-fn millis(column: &ArrayRef) -> Result<TimestampMillisecondArray> {
-    let target = DataType::Timestamp(TimeUnit::Millisecond, None);
-    let unzoned = match column.data_type() {
-        DataType::Timestamp(TimeUnit::Millisecond, _) => {
-            return Ok(column.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt::<Arc<str>>(None));
-        }
-        DataType::Timestamp(unit, Some(_)) => {
-            // Dropping the zone must not shift the instant: cast within UTC.
-            let utc = DataType::Timestamp(*unit, Some("+00:00".into()));
-            cast(&cast(column, &utc)?, &DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into())))?
-        }
-        _ => cast(column, &target)?,
+/// A timestamp column of any unit and zone as milliseconds: the instant stays the same.
+pub(crate) fn millis(column: &ArrayRef) -> Result<Int64Array> {
+    let zone = match column.data_type() {
+        DataType::Timestamp(_, zone) => zone.clone(),
+        _ => None,
     };
-    Ok(unzoned.as_primitive::<TimestampMillisecondType>().clone().with_timezone_opt::<Arc<str>>(None))
+    let millis = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, zone))?;
+    Ok(cast(&millis, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }
 
 /// Arrival time that never goes back, within the batch and behind the shard's watermark.

@@ -1,9 +1,8 @@
 //! The stages of one query, run by its closer: rows and groups come in from workers, results of one stage go into the
 //! next, and the last gives what the query emits.
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, concat_batches, filter_record_batch, is_not_null};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{concat_batches, filter_record_batch, is_not_null};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use millstream_core::{EventTime, Window, WindowSpec};
@@ -17,6 +16,7 @@ use crate::message::LeafId;
 use crate::operators::{Given, Operator, Taken, missing_keys};
 use crate::pane::{Delta, PaneLayout, take_rows};
 use crate::slices::{Slices, by_slice};
+use crate::source::millis;
 
 /// What a query emits.
 pub(crate) enum Emitted {
@@ -294,14 +294,4 @@ impl InnerFeed {
         }
         Ok(late)
     }
-}
-
-/// A column of timestamps as milliseconds.
-pub(crate) fn millis(column: &ArrayRef) -> Result<Int64Array> {
-    let zone = match column.data_type() {
-        DataType::Timestamp(_, zone) => zone.clone(),
-        _ => None,
-    };
-    let millis = cast(column, &DataType::Timestamp(TimeUnit::Millisecond, zone))?;
-    Ok(cast(&millis, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }

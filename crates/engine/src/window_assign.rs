@@ -25,7 +25,7 @@ use millstream_core::{Duration, EventTime, Window, WindowSpec};
 use millstream_sql::{WindowAssign, WindowBound};
 
 use crate::physical::physical_expr;
-use crate::stages::millis;
+use crate::source::millis;
 
 /// The physical form of [`WindowAssign`].
 #[derive(Debug)]

@@ -31,6 +31,6 @@ pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
     Warning, WindowBound,
 };
-pub use plan::{LeafNode, is_reference_scan};
+pub use plan::{LeafNode, is_reference_scan, window_function};
 pub use session::{CatalogSource, Session, relation_of};
 pub use window::{WINDOW_COLUMNS, WindowAssign};

@@ -19,7 +19,7 @@ use super::windows::{Holds, WindowLeaf};
 use super::{Given, Operator, Taken};
 use crate::close::{Bounds, leaf_batch};
 use crate::pane::{Delta, PaneLayout};
-use crate::stages::millis;
+use crate::source::millis;
 
 /// The window in which open sessions are shown: it closes after all others.
 const OPEN: Window = Window { end: EventTime::MAX, start: EventTime::MIN };

@@ -21,7 +21,7 @@ use crate::slices::{Slices, by_slice};
 
 /// Pieces of a slice beyond this many are merged into one when it is looked at.
 const MAX_PIECES: usize = 8;
-/// From so many slices a window on, they are merged by suffixes (measured: windows-and-panes, docs/adr/0004).
+/// From so many slices a window on, they are merged by suffixes (docs/adr/0004).
 const MIN_SLICES_FOR_SUFFIXES: usize = 12;
 /// So many open windows are shown at the most, those that close next.
 const MAX_SHOWN_WINDOWS: usize = 64;

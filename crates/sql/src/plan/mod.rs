@@ -27,6 +27,7 @@ use over::TopRows;
 
 pub(crate) use locate::unknown_relation;
 pub use node::LeafNode;
+pub use over::window_function;
 pub use reference::is_reference_scan;
 
 /// What a query is planned for.

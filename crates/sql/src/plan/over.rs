@@ -14,7 +14,7 @@ const STREAMING: [&str; 8] =
     ["row_number", "rank", "dense_rank", "lag", "lead", "first_value", "last_value", "nth_value"];
 
 /// A window function expression without its alias.
-pub(crate) fn window_function(expr: &Expr) -> Option<&WindowFunction> {
+pub fn window_function(expr: &Expr) -> Option<&WindowFunction> {
     match expr {
         Expr::Alias(alias) => window_function(&alias.expr),
         Expr::WindowFunction(function) => Some(function),

@@ -25,7 +25,7 @@ use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_planner::create_window_expr;
 use millstream_core::{Duration, EventTime};
-use millstream_sql::{Leaf, Over};
+use millstream_sql::{Leaf, Over, window_function};
 
 use self::frame::{FrameEnd, Needs, Reach};
 use self::running::{Along, Running, RunningFunction};
@@ -90,7 +90,8 @@ impl OverOperator {
         let output: SchemaRef = Arc::new(over.schema.as_arrow().clone());
         let types = output.fields().iter().skip(schema.fields().len()).map(|field| field.data_type().clone());
         for (expr, value_type) in over.functions.iter().zip(types) {
-            let function = window_function(expr)?;
+            let function = window_function(expr)
+                .ok_or_else(|| DataFusionError::Internal(format!("{expr} is not a window function")))?;
             if order_by.is_empty() {
                 for sort in &function.params.order_by {
                     let options = arrow::compute::SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
@@ -415,14 +416,6 @@ impl Operator for OverOperator {
     fn size(&self) -> (usize, usize) {
         let rows: usize = self.partitions.values().map(|partition| partition.times.len().max(1)).sum();
         (0, rows + self.waiting.iter().map(|(_, times)| times.len()).sum::<usize>())
-    }
-}
-
-fn window_function(expr: &Expr) -> Result<&WindowFunction> {
-    match expr {
-        Expr::Alias(alias) => window_function(&alias.expr),
-        Expr::WindowFunction(function) => Ok(function),
-        other => Err(DataFusionError::Internal(format!("{other} is not a window function"))),
     }
 }
 

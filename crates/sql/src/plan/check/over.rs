@@ -4,7 +4,8 @@ use datafusion::logical_expr::Window;
 use datafusion::logical_expr::expr::WindowFunctionParams;
 use millstream_core::WindowSpec;
 
-use super::{Checked, Checker, Origin, Shape, names_window, origin};
+use super::aggregate::names_window;
+use super::{Checked, Checker, Origin, Shape, origin};
 use crate::pipeline::WindowBound;
 use crate::plan::over::{TopRows, check_frame, window_function};
 use crate::{Code, SqlError};
