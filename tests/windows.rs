@@ -127,6 +127,15 @@ fn a_value_that_cannot_be_computed_takes_its_row_away_and_no_other() {
             "SELECT k, n FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY 100 / n DESC) AS place FROM s) WHERE place = 1",
             json!([{"k": "b", "n": 2}, {"k": "a", "n": 5}]),
         ),
+        ("SELECT a.n FROM s a JOIN s b ON a.ts = b.ts AND 100 / b.n > 20 AND a.n = b.n", json!([{"n": 2}])),
+        (
+            "SELECT n, t FROM (SELECT n, sum(n) OVER (ORDER BY ts) AS t FROM s) WHERE 100 / n > 20",
+            json!([{"n": 2, "t": 2}]),
+        ),
+        (
+            "SELECT window_end, count(*) AS c FROM TABLE(TUMBLE((SELECT ts, n, t FROM (SELECT n, ts, sum(n) OVER (ORDER BY ts) AS t FROM s) WHERE 100 / n > 1), DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY window_end",
+            json!([{"window_end": "1970-01-01T01:00:00.000", "c": 2}]),
+        ),
         ("SELECT a.n, 100 / b.n AS v FROM s a JOIN s b ON a.ts = b.ts", json!([{"n": 2, "v": 50}, {"n": 5, "v": 20}])),
     ] {
         let script = format!("{TABLE} CREATE MATERIALIZED VIEW r AS {query}");

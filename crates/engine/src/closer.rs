@@ -213,7 +213,7 @@ impl Closer {
         self.stats.late.add(taken.late.len() as u64);
         self.stats.rejected.add(taken.rejected.len() as u64);
         let source = self.sources.get(&leaf).map_or("", |source| source);
-        self.faults.report(taken.rejected.into_iter().map(|(row, reason)| {
+        self.faults.report(taken.rejected.into_iter().chain(taken.told).map(|(row, reason)| {
             Fault::of_row(&self.name, source, shard.as_str(), None, row, reason).named("evaluation")
         }));
         self.faults.report(taken.late.into_iter().map(|(time, missed)| {

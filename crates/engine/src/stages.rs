@@ -13,7 +13,7 @@ use crate::close::ClosePlan;
 use crate::feed::{row_text, update};
 use crate::hot::{CompiledFeed, isolate};
 use crate::message::LeafId;
-use crate::operators::{Given, Operator, Taken, missing_keys};
+use crate::operators::{Given, Operator, Taken, compute, missing_keys};
 use crate::pane::{Delta, PaneLayout, take_rows};
 use crate::slices::{Slices, by_slice};
 use crate::source::millis;
@@ -124,7 +124,7 @@ impl Stages {
                 let RunningStage { feeds, operator, .. } = &mut self.chain[later];
                 for feed in feeds.iter().filter(|feed| feed.from == index) {
                     for rows in &emitted {
-                        self.late.extend(feed.push(rows, operator.as_mut())?);
+                        self.late.extend(feed.push(rows, operator.as_mut(), &mut self.broken)?);
                     }
                 }
             }
@@ -220,7 +220,7 @@ impl RunningStage {
 
 impl InnerFeed {
     /// Takes what the earlier stage gave through HOT and into an operator. Answers the rows that came too late for it.
-    fn push(&self, emitted: &Emitted, operator: &mut dyn Operator) -> Result<Vec<LateRow>> {
+    fn push(&self, emitted: &Emitted, operator: &mut dyn Operator, broken: &mut Vec<Broken>) -> Result<Vec<LateRow>> {
         let (rows, window) = match emitted {
             Emitted::Window { rows, window, is_final: true } => (rows, Some(*window)),
             Emitted::Append(rows) => (rows, None),
@@ -248,7 +248,16 @@ impl InnerFeed {
                 (rows, Some(times))
             }
         };
-        let passed = self.feed.hot().run(&rows)?;
+        // A row on which HOT fails is told and left out.
+        let hot = self.feed.hot();
+        let (passed, times) = match hot.run(&rows) {
+            Ok(passed) => (passed, times),
+            Err(_) => {
+                let left = compute(&rows, times.as_ref(), |part| hot.run(part).map(|_| ()))?;
+                broken.extend(left.rejected);
+                (hot.run(&left.rows)?, left.times)
+            }
+        };
         let times = match (times, &passed.selected) {
             (Some(times), Some(mask)) => Some(arrow::compute::filter(&times, mask)?.as_primitive().clone()),
             (times, _) => times,
@@ -260,7 +269,9 @@ impl InnerFeed {
             (CompiledFeed::Rows { schema, .. }, _) => {
                 let options = RecordBatchOptions::new().with_row_count(Some(passed.rows));
                 let rows = RecordBatch::try_new_with_options(Arc::clone(schema), passed.columns, &options)?;
-                late.extend(operator.take_rows(self.leaf, &rows, times.as_ref())?.late);
+                let taken = operator.take_rows(self.leaf, &rows, times.as_ref())?;
+                late.extend(taken.late);
+                broken.extend(taken.rejected.into_iter().chain(taken.told));
             }
             (CompiledFeed::Groups(groups), Some((layout, spec))) => {
                 let mut take = |slice: Option<Window>, times: &[i64], rows: usize, columns: &[ArrayRef]| {

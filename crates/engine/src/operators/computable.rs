@@ -15,10 +15,10 @@ use crate::hot::isolate;
 pub(super) struct Computable(Vec<Arc<dyn PhysicalExpr>>);
 
 /// Rows that were kept, and the text of each other one with its reason.
-pub(super) struct Computed {
-    pub(super) rows: RecordBatch,
-    pub(super) times: Option<Int64Array>,
-    pub(super) rejected: Vec<(String, String)>,
+pub(crate) struct Computed {
+    pub(crate) rows: RecordBatch,
+    pub(crate) times: Option<Int64Array>,
+    pub(crate) rejected: Vec<(String, String)>,
 }
 
 impl Computable {
@@ -32,26 +32,34 @@ impl Computable {
 
     /// Leaves out rows for which an expression fails.
     pub(super) fn check(&self, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Computed> {
-        let (mut kept, mut rejected) = (Vec::new(), Vec::new());
-        isolate(
-            rows,
-            0,
-            &mut |part, first| {
-                for expr in &self.0 {
-                    expr.evaluate(part)?.into_array(part.num_rows())?;
-                }
-                kept.push((first, part.num_rows()));
-                Ok(())
-            },
-            &mut |row, reason| rejected.push((row_text(rows, row), reason)),
-        );
-        if rejected.is_empty() {
-            return Ok(Computed { rows: rows.clone(), times: times.cloned(), rejected });
-        }
-        let indices = kept.into_iter().flat_map(|(first, length)| first..first + length);
-        let indices: UInt32Array = indices.filter_map(|row| u32::try_from(row).ok()).collect::<Vec<_>>().into();
-        let times = times.map(|times| indices.values().iter().map(|row| times.value(*row as usize)).collect());
-        debug_assert!(indices.len() + rejected.len() == rows.num_rows());
-        Ok(Computed { rows: take_record_batch(rows, &indices)?, times, rejected })
+        compute(rows, times, |part| {
+            self.0.iter().try_for_each(|expr| expr.evaluate(part)?.into_array(part.num_rows()).map(|_| ()))
+        })
     }
+}
+
+/// Leaves out rows on which `run` fails.
+pub(crate) fn compute(
+    rows: &RecordBatch,
+    times: Option<&Int64Array>,
+    mut run: impl FnMut(&RecordBatch) -> Result<()>,
+) -> Result<Computed> {
+    let (mut kept, mut rejected) = (Vec::new(), Vec::new());
+    isolate(
+        rows,
+        0,
+        &mut |part, first| {
+            run(part)?;
+            kept.push((first, part.num_rows()));
+            Ok(())
+        },
+        &mut |row, reason| rejected.push((row_text(rows, row), reason)),
+    );
+    if rejected.is_empty() {
+        return Ok(Computed { rows: rows.clone(), times: times.cloned(), rejected });
+    }
+    let indices = kept.into_iter().flat_map(|(first, length)| first..first + length);
+    let indices: UInt32Array = indices.filter_map(|row| u32::try_from(row).ok()).collect::<Vec<_>>().into();
+    let times = times.map(|times| indices.values().iter().map(|row| times.value(*row as usize)).collect());
+    Ok(Computed { rows: take_record_batch(rows, &indices)?, times, rejected })
 }

@@ -15,8 +15,10 @@ use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::{Duration, EventTime};
 use millstream_sql::{IntervalJoin, Leaf};
 
+use super::computable::{Computable, Computed};
 use super::{Given, Operator, Taken};
-use crate::hot::passing;
+use crate::feed::row_text;
+use crate::hot::{isolate, passing};
 use crate::physical::physical_expr;
 
 /// Candidate pairs are looked at in portions of this many: a popular key must not need all memory at once.
@@ -32,12 +34,15 @@ pub(crate) struct IntervalJoinOperator {
     output: SchemaRef,
     null_equals_null: bool,
     ready: Vec<RecordBatch>,
+    /// Pairs that the condition failed on, as text, and why.
+    failed: Vec<(String, String)>,
     watermark: EventTime,
 }
 
 struct Side {
     schema: SchemaRef,
     on: Vec<Arc<dyn PhysicalExpr>>,
+    computable: Computable,
     converter: RowConverter,
     /// How long after a row's time a partner may have its.
     waits: Duration,
@@ -85,6 +90,7 @@ impl IntervalJoinOperator {
             output: Arc::new(join.schema.as_arrow().clone()),
             null_equals_null: join.null_equals_null,
             ready: Vec::new(),
+            failed: Vec::new(),
             watermark: EventTime::MIN,
         })
     }
@@ -126,8 +132,20 @@ impl IntervalJoinOperator {
         let mask = match &self.filter {
             None => BooleanArray::from(vec![true; pairs.len()]),
             Some(filter) => {
-                let mask = filter.evaluate(&joined)?.into_array(pairs.len())?;
-                passing(mask.as_boolean())
+                let (mut mask, mut failed) = (vec![false; pairs.len()], Vec::new());
+                isolate(
+                    &joined,
+                    0,
+                    &mut |part, first| {
+                        let passed = filter.evaluate(part)?.into_array(part.num_rows())?;
+                        let passed = passing(passed.as_boolean());
+                        (0..part.num_rows()).for_each(|row| mask[first + row] = passed.value(row));
+                        Ok(())
+                    },
+                    &mut |row, reason| failed.push((row_text(&joined, row), reason)),
+                );
+                self.failed.extend(failed);
+                BooleanArray::from(mask)
             }
         };
         let mut first_left = vec![false; pairs.len()];
@@ -199,9 +217,11 @@ impl IntervalJoinOperator {
 
 impl Operator for IntervalJoinOperator {
     fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
-        let Some(times) = times else { return Ok(Taken::default()) };
+        let Computed { rows, times: Some(times), rejected } = self.sides[leaf].computable.check(rows, times)? else {
+            return Ok(Taken::default());
+        };
         let watermark = self.watermark;
-        let mut taken = Taken::default();
+        let mut taken = Taken { rejected, ..Taken::default() };
         let kept = (0..rows.num_rows()).filter(|row| {
             let time = EventTime(times.value(*row));
             let is_late = time < watermark;
@@ -212,8 +232,9 @@ impl Operator for IntervalJoinOperator {
         });
         let kept: Vec<usize> = kept.collect();
         taken.used = kept.len();
-        let new = self.sides[leaf].keep(rows, times, &kept)?;
+        let new = self.sides[leaf].keep(&rows, &times, &kept)?;
         self.meet(leaf, &new)?;
+        taken.told = std::mem::take(&mut self.failed);
         Ok(taken)
     }
 
@@ -245,6 +266,7 @@ impl Side {
         let fields = on.iter().map(|key| Ok(SortField::new(key.data_type(&schema)?))).collect::<Result<Vec<_>>>()?;
         Ok(Self {
             schema,
+            computable: Computable::new(on.iter().cloned()),
             on,
             converter: RowConverter::new(fields)?,
             waits,

@@ -17,6 +17,7 @@ use millstream_core::{EventTime, Window};
 
 use crate::pane::Delta;
 
+pub(crate) use computable::compute;
 pub(crate) use interval_join::IntervalJoinOperator;
 pub(crate) use over::OverOperator;
 pub(crate) use rows::RowsOperator;
@@ -78,6 +79,8 @@ pub(crate) struct Taken {
     pub(crate) late: Vec<(EventTime, Option<Window>)>,
     /// Rows that an expression failed on, as text, and why.
     pub(crate) rejected: Vec<(String, String)>,
+    /// What else failed and is told: pairs of rows that are no pairs therefore.
+    pub(crate) told: Vec<(String, String)>,
 }
 
 impl Taken {

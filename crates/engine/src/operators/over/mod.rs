@@ -361,7 +361,7 @@ impl Operator for OverOperator {
             let kept = (0_u32..).zip(times.values()).filter(|(_, time)| !is_late(time)).map(|(row, _)| row).collect();
             self.waiting.push(pick(&rows, &times, kept)?);
         }
-        Ok(Taken { used, late, rejected, outside: 0 })
+        Ok(Taken { used, late, rejected, ..Taken::default() })
     }
 
     fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
