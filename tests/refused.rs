@@ -56,6 +56,7 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         "WATERMARK",
     ),
     ("SELECT * FROM events FOR SYSTEM_TIME AS OF ts", "E13", (1, 15), "PROCTIME"),
+    ("SELECT * FROM TABLE(HOPP(TABLE events, DESCRIPTOR(ts)))", "no table function `HOPP`", (1, 21), "TUMBLE, HOP"),
     (
         "CREATE MATERIALIZED VIEW m AS\nSELECT a.k FROM minutes a JOIN hours b ON a.window_end = b.window_end",
         "E06",

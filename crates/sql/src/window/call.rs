@@ -79,7 +79,9 @@ impl RelationPlanner for WindowFunctions {
         let at = Position::of(name.span());
         let called = name.to_string();
         let Some(function) = FUNCTIONS.iter().find(|function| function.name.eq_ignore_ascii_case(&called)) else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
+            let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let error = SqlError::new(format!("there is no table function `{called}`")).at(at);
+            return Err(error.hint(format!("there are {}", names.join(", "))).into());
         };
         let plan = Call::bind(function, arguments)
             .and_then(|call| call.plan(context))
