@@ -45,6 +45,8 @@ export async function createGrid(host: HTMLElement, info: TableInfo, layout: Lay
   dress(viewer, info);
 
   const stopTheme = onTheme((theme) => void viewer.restore({ theme: themeName(theme) }));
+  // Whoever switches while the grid is being made means the grid too.
+  if (themeName(currentTheme()) !== theme) await viewer.restore({ theme: themeName(currentTheme()) });
   let saving = 0;
   const changed = (): void => {
     clearTimeout(saving);
