@@ -306,7 +306,7 @@ impl Stream {
 /// Runs a source until `meanwhile` is done.
 async fn run(source: Box<dyn Source>, resume: Offsets, output: &Output, meanwhile: impl Future<Output = ()>) {
     tokio::select! {
-        ended = source.run(resume, output) => panic!("the source ended: {ended:?}"),
+        ended = source.run(resume.into(), output) => panic!("the source ended: {ended:?}"),
         () = meanwhile => {}
     }
 }

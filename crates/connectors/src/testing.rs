@@ -72,7 +72,7 @@ pub(crate) async fn collect_until(
 ) -> Result<Vec<SourceEvent>, SourceError> {
     let offsets = Mutex::new(resume.clone());
     let output = Collected { events: Mutex::default(), offsets, enough: Box::new(enough) };
-    source.run(resume, &output).await?;
+    source.run(resume.into(), &output).await?;
     Ok(output.events.into_inner().unwrap())
 }
 

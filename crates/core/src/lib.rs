@@ -4,6 +4,7 @@
 //! and what a source, a format and a sink must do. There is no I/O here, no clock, no runtime and no SQL;
 //! the crates that have those depend on this one.
 
+mod checkpoint;
 mod chunk;
 mod format;
 mod grid;
@@ -19,6 +20,7 @@ mod type_name;
 mod watermark;
 mod window;
 
+pub use checkpoint::{CheckpointStore, StoreError};
 pub use chunk::Chunk;
 pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
 pub use grid::{Grid, Step};
@@ -26,8 +28,8 @@ pub use offset::{Offset, OffsetError, Offsets};
 pub use options::{OptionError, OptionReader, Options};
 pub use reference::{Loaded, Reference, ReferenceError, RejectedRecord, Version};
 pub use shard::ShardId;
-pub use sink::{Emission, Sink, SinkError};
-pub use source::{BoxFuture, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+pub use sink::{Delivery, Emission, Pending, Prepared, Sink, SinkError, SinkState};
+pub use source::{BoxFuture, Resume, Source, SourceError, SourceEvent, SourceOutput, Start, Stopped};
 pub use table::{Boundedness, Connectors, Metadata, MetadataColumn, Role, Roles, TableDecl};
 pub use time::{Clock, Duration, EventTime};
 pub use type_name::{type_name, with_type_names};

@@ -13,16 +13,93 @@ pub struct Emission {
     pub window: Option<Window>,
 }
 
-/// A place for final rows. One task owns it and calls it in emission order.
+/// A place for final rows. One task owns it and calls it in emission order. What is not overridden here is right for a
+/// sink that keeps nothing to itself.
+///
+/// Without checkpoints (`millstream run`) rows are made visible as the sink's options say, and by `finish`. With
+/// checkpoints `recover` is called first of all, and then, for each checkpoint, `prepare`, and `commit` once it is
+/// durable. A process that dies between two checkpoints goes on from the older one: what was written after it is
+/// written again, and it is the sink's part to see that readers do not get it twice.
 pub trait Sink: Send {
+    /// What readers are promised when a query is restarted from its checkpoint.
+    fn delivery(&self) -> Delivery;
+
+    /// Checkpoints are taken from now on. `state` is that of the newest one, or `None` when the query starts anew.
+    /// Completes what was prepared, removes what is not part of it. May be tried again after [`SinkError::Retry`].
+    fn recover<'a>(&'a mut self, _state: Option<&'a SinkState>) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Takes the rows. When this answers `Ok` they are accepted, though perhaps still buffered.
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>>;
 
     /// Called about once a second and after each lull: rolls files by age, sends lingering batches.
-    fn tick(&mut self, now: EventTime) -> BoxFuture<'_, Result<(), SinkError>>;
+    fn tick(&mut self, _now: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
-    /// Makes everything written so far visible to readers: completes files, sends what is buffered. The last call.
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>>;
+    /// Says what a later process needs to go on from here, and makes what it relies on durable. `last`: nothing more
+    /// will be written, so that all there is becomes visible with `commit`. Readers see nothing of it yet.
+    fn prepare(&mut self, _last: bool) -> BoxFuture<'_, Result<Prepared, SinkError>> {
+        Box::pin(std::future::ready(Ok(Prepared::default())))
+    }
+
+    /// The checkpoint with what `prepare` last answered is durable: readers may see it.
+    fn commit(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Without checkpoints: makes everything written so far visible to readers. The last call.
+    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// What readers of a sink are promised over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every row is there once.
+    ExactlyOnce,
+    /// Rows since the last checkpoint may be there again.
+    AtLeastOnce,
+    /// Nothing is kept: there is nothing to repeat.
+    Nothing,
+}
+
+impl Delivery {
+    /// The word of SHOW and of the API; Flink's for its `sink.delivery-guarantee`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+            Self::Nothing => "none",
+        }
+    }
+}
+
+/// What [`Sink::prepare`] answers.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    /// The sink's own words, such as the names of files to be made visible.
+    pub note: String,
+    /// Every run of rows that is accepted and not part of `note` yet, oldest first.
+    pub pending: Vec<Pending>,
+}
+
+/// A run of rows that a sink holds, such as those of a file that is not complete.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// Counts up over the life of the query; never used again for other rows.
+    pub id: u64,
+    /// `None`: an earlier checkpoint that was committed has the rows of this number.
+    pub rows: Option<Emission>,
+}
+
+/// What [`Sink::recover`] goes on from: the note, and all rows that were pending.
+#[derive(Clone, Debug, Default)]
+pub struct SinkState {
+    pub note: String,
+    pub pending: Vec<(u64, Emission)>,
 }
 
 /// Rows that could not be written.

@@ -14,9 +14,37 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// it opens their children, and retries what can be retried by itself. Making one does no I/O.
 pub trait Source: Send {
     /// Reads until the input ends, the engine stops listening ([`Stopped`] is not an error: return `Ok`) or something
-    /// breaks for good. Shards in `resume` go on AFTER the position given there; the others start where the table's
-    /// options say.
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>>;
+    /// breaks for good.
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>>;
+}
+
+/// Where a reading begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// These shards go on AFTER the position given here.
+    pub offsets: Offsets,
+    /// Where the others start, whatever the table's options say.
+    pub start: Option<Start>,
+    /// When this reading first began, if it has been interrupted since: what would start at the latest record starts at
+    /// the first that arrived from then on, so that nothing that came meanwhile is missed.
+    pub since: Option<EventTime>,
+}
+
+/// Where shards start that have not been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Start {
+    /// At the oldest record there is.
+    Beginning,
+    /// At the first record that arrives from now on.
+    Latest,
+    /// At the first record that arrived at this time or later.
+    At(EventTime),
+}
+
+impl From<Offsets> for Resume {
+    fn from(offsets: Offsets) -> Self {
+        Self { offsets, ..Self::default() }
+    }
 }
 
 /// What a source reports, per shard in stream order.

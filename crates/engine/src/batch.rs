@@ -16,7 +16,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{LogicalPlan, TableScan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use millstream_core::{
-    BoxFuture, Clock, Connectors, EventTime, Offsets, SourceError, SourceEvent, SourceOutput, Stopped, Window,
+    BoxFuture, Clock, Connectors, EventTime, Resume, SourceError, SourceEvent, SourceOutput, Stopped, Window,
     WindowSpec,
 };
 use millstream_sql::{
@@ -130,7 +130,7 @@ async fn read_all(connectors: &dyn Connectors, table: &Arc<Table>) -> Result<Rea
     let decoder = SourceDecoder::new(spec, connectors.decoder(&table.decl).map_err(option)?);
     let collector = Collector { state: Mutex::new(Collected { decoder, read: Read::default(), broken: None }) };
     let source = connectors.source(&table.decl).map_err(option)?;
-    source.run(Offsets::default(), &collector).await.map_err(|error: SourceError| SqlError::new(error.to_string()))?;
+    source.run(Resume::default(), &collector).await.map_err(|error: SourceError| SqlError::new(error.to_string()))?;
     let collected = collector.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match collected.broken {
         Some(reason) => Err(SqlError::new(reason)),

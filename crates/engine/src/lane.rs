@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
-use millstream_core::{BoxFuture, Offsets, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+use millstream_core::{BoxFuture, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::merge::Merge;
@@ -109,7 +109,7 @@ impl SourceOutput for LaneOutput {
 }
 
 /// Reads until the input ends, the lane is stopped, or the source breaks.
-pub(crate) async fn read(source: Box<dyn Source>, resume: Offsets, output: LaneOutput) -> Result<(), SourceError> {
+pub(crate) async fn read(source: Box<dyn Source>, resume: Resume, output: LaneOutput) -> Result<(), SourceError> {
     let mut stopped = output.stopped.clone();
     let ended = tokio::select! {
         ended = source.run(resume, &output) => ended,

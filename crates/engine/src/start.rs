@@ -227,7 +227,7 @@ impl Inner {
         };
         let (engine, name) = (Arc::downgrade(self), name.to_owned());
         threads::task(&self.runtime, async move {
-            if let Err(error) = read(source, resume, output).await
+            if let Err(error) = read(source, resume.into(), output).await
                 && let Some(engine) = engine.upgrade()
             {
                 engine.source_failed(lane, &name, &error.to_string());

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use millstream_connectors::{Context, Registry, Replay, ReplayError, ReplayPlan};
 use millstream_core::{
-    BoxFuture, Clock, Connectors, Decoder, Emission, EventTime, OptionError, Reference, Roles, Sink, SinkError, Source,
+    BoxFuture, Clock, Connectors, Decoder, Delivery, Emission, OptionError, Reference, Roles, Sink, SinkError, Source,
     TableDecl,
 };
 use millstream_engine::Captured;
@@ -95,15 +95,11 @@ impl Printed {
 }
 
 impl Sink for Printed {
+    fn delivery(&self) -> Delivery {
+        Delivery::Nothing
+    }
+
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(self.hand_on(emission.rows.clone()))
-    }
-
-    fn tick(&mut self, _: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -1,6 +1,6 @@
 //! The sink `print`: one JSON line `{"table":"…","row":{…}}` a row, to standard output.
 
-use millstream_core::{BoxFuture, Emission, EventTime, OptionError, Roles, Sink, SinkError};
+use millstream_core::{BoxFuture, Delivery, Emission, OptionError, Roles, Sink, SinkError};
 
 use crate::Printer;
 use crate::formats::json::json_rows;
@@ -42,15 +42,11 @@ impl Print {
 }
 
 impl Sink for Print {
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
+
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(std::future::ready(self.print(emission)))
-    }
-
-    fn tick(&mut self, _: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

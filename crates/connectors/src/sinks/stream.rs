@@ -6,7 +6,7 @@ use std::fmt::Write;
 use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-use millstream_core::{BoxFuture, Emission, Encoder, EventTime, OptionError, Sink, SinkError};
+use millstream_core::{BoxFuture, Delivery, Emission, Encoder, OptionError, Sink, SinkError};
 use millstream_local_kinesis::{PutError, PutRecord, Store};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -110,15 +110,11 @@ fn bounded(mut key: String) -> String {
 }
 
 impl Sink for StreamSink {
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
+
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(self.put(&emission.rows))
-    }
-
-    fn tick(&mut self, _: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millstream_core::{
-    BoxFuture, Clock, Duration, Emission, EventTime, OptionError, OptionReader, Sink, SinkError, TableDecl, Window,
+    BoxFuture, Clock, Delivery, Duration, Emission, EventTime, OptionError, OptionReader, Sink, SinkError, TableDecl,
+    Window,
 };
 
 use crate::formats;
@@ -177,6 +178,10 @@ fn remove_leftovers(folder: &Path, prefix: &str) -> std::io::Result<()> {
 }
 
 impl Sink for FileSink {
+    fn delivery(&self) -> Delivery {
+        Delivery::AtLeastOnce
+    }
+
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(std::future::ready(self.write_rows(emission)))
     }

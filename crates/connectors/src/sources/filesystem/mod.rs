@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, TimestampMillisecondArray};
 use millstream_core::{
-    Boundedness, BoxFuture, Chunk, Clock, EventTime, Offset, Offsets, OptionError, OptionReader, Roles, ShardId,
-    Source, SourceError, SourceEvent, SourceOutput, Stopped, TableDecl,
+    Boundedness, BoxFuture, Chunk, Clock, EventTime, Offset, Offsets, OptionError, OptionReader, Resume, Roles,
+    ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped, TableDecl,
 };
 use std::sync::Arc;
 
@@ -89,9 +89,9 @@ struct OpenFile {
 }
 
 impl Source for FileSource {
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.read_all(&resume, output).await {
+            match self.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }

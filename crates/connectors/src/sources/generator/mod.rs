@@ -9,8 +9,8 @@ mod value;
 use std::sync::Arc;
 
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, Roles, ShardId, Source, SourceError,
-    SourceEvent, SourceOutput, Stopped,
+    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, Resume, Roles, ShardId, Source,
+    SourceError, SourceEvent, SourceOutput, Stopped,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -77,9 +77,9 @@ fn read(request: &Request<'_>) -> Result<Generator, OptionError> {
 }
 
 impl Source for Generator {
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.send_all(&resume, output).await {
+            match self.send_all(&resume.offsets, output).await {
                 Ok(()) | Err(Stopped) => Ok(()),
             }
         })

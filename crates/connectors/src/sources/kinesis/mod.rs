@@ -15,8 +15,8 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Roles, Sink, Source, SourceError, SourceEvent,
-    SourceOutput, Stopped,
+    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Resume, Roles, Sink, Source, SourceError,
+    SourceEvent, SourceOutput, Stopped,
 };
 
 use super::lineage::{Lineage, Listed};
@@ -169,9 +169,9 @@ struct KinesisSource {
 }
 
 impl Source for KinesisSource {
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.read_all(&resume, output).await {
+            match self.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }

@@ -13,7 +13,9 @@ mod turnstile;
 
 use std::sync::Arc;
 
-use millstream_core::{BoxFuture, Offset, Offsets, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+use millstream_core::{
+    BoxFuture, Offset, Offsets, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -73,7 +75,7 @@ impl ReplaySource {
 }
 
 impl Source for ReplaySource {
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
             let shards = self.stream.map_or(&[][..], |stream| &self.replay.stream(stream).shards);
             let mut sending = Sending {
@@ -81,9 +83,9 @@ impl Source for ReplaySource {
                 stream: self.stream,
                 builders: shards
                     .iter()
-                    .map(|shard| ChunkBuilder::new(shard.clone(), resume.get(shard).cloned()))
+                    .map(|shard| ChunkBuilder::new(shard.clone(), resume.offsets.get(shard).cloned()))
                     .collect(),
-                resume: &resume,
+                resume: &resume.offsets,
                 cuts: self.replay.plan.cut_seed.map(SmallRng::seed_from_u64),
                 output,
             };
@@ -285,7 +287,7 @@ mod tests {
         let noted = |reader, settles| Noted { reader, notes: &notes, settles: Mutex::new(settles) };
         let (a, b) = (Box::new(ReplaySource::new(&replay, "a")), Box::new(ReplaySource::new(&replay, "b")));
         let (to_a, to_b) = (noted("a", settles_of_a), noted("b", 100));
-        let (of_b, of_a) = join(b.run(Offsets::default(), &to_b), a.run(Offsets::default(), &to_a)).await;
+        let (of_b, of_a) = join(b.run(Resume::default(), &to_b), a.run(Resume::default(), &to_a)).await;
         of_b.and(of_a).unwrap();
         notes.into_inner().unwrap()
     }

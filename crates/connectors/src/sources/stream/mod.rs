@@ -11,8 +11,8 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Roles, ShardId, Sink,
-    Source, SourceError, SourceEvent, SourceOutput, Stopped,
+    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Resume, Roles, ShardId,
+    Sink, Source, SourceError, SourceEvent, SourceOutput, Stopped,
 };
 use millstream_local_kinesis::limits::OPEN_SHARDS_MAX;
 use millstream_local_kinesis::{ControlError, NewStream, Page, Position, ShardInfo, Store, StreamInfo};
@@ -133,9 +133,9 @@ impl From<Stopped> for Ended {
 }
 
 impl Source for StreamSource {
-    fn run(self: Box<Self>, resume: Offsets, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.read_all(&resume, output).await {
+            match self.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }
