@@ -64,7 +64,11 @@ pub fn run_batch(
     for statement in parse(script)? {
         match apply(&session, connectors, &mut catalog, &statement)? {
             Effect::Query(query) => queries.push(query),
-            Effect::Created { .. } | Effect::Existed { .. } | Effect::Explained { .. } | Effect::Described { .. } => {}
+            Effect::Created { .. }
+            | Effect::Existed { .. }
+            | Effect::Explained { .. }
+            | Effect::Described { .. }
+            | Effect::Set { .. } => {}
             _ => {
                 return Err(SqlError::new("a batch run takes CREATE and INSERT INTO only").at(statement.at));
             }

@@ -73,6 +73,10 @@ impl Inner {
     ) -> Result<(), SqlError> {
         match action {
             QueryAction::Resume => self.resume_locked(state, name),
+            QueryAction::Savepoint(savepoint) => {
+                Err(SqlError::new(format!("the savepoint '{savepoint}' of `{name}` cannot be taken"))
+                    .hint("this engine keeps no state yet"))
+            }
             QueryAction::Pause => {
                 let engine = Arc::clone(self);
                 let name = name.to_owned();

@@ -35,7 +35,7 @@ impl Inner {
                 if script.durable
                     && let Some(name) = defines(&effect)
                 {
-                    definitions.push((name, statement.text.clone()));
+                    definitions.push((name, definition(&effect, &statement)));
                 }
                 let step = self.prepare(&state, &catalog, &mut tables, &statement, effect);
                 steps.push((index, step.map_err(|error| failed(error.at(statement.at)))?));
@@ -112,7 +112,9 @@ impl Inner {
             }
             Effect::Described { name, columns } => Step::Done(Outcome::Described { statement: text, name, columns }),
             Effect::Show(what) => Step::Done(crate::system::show(text, what, state, catalog)?),
-            Effect::Set { key, value } => Step::Done(Outcome::Set { statement: text, key, value }),
+            Effect::Set { key, value } => {
+                Step::Done(Outcome::Set { statement: text, key, value: value.unwrap_or_default() })
+            }
             Effect::Alter { query, action } => Step::Alter { statement: text, name: query, action },
         })
     }
@@ -139,13 +141,15 @@ impl Inner {
 /// What is wrong with an effect although the catalog has all it names.
 pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
     match effect {
+        Effect::Query(query) if query.replaces || query.start.is_some() => {
+            Err(SqlError::new(format!("`{}` cannot be replaced or started from another place", query.name))
+                .hint("this engine keeps no state yet: DROP it, and create it again"))
+        }
         Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, .. }
             if !state.queries.contains_key(name) =>
         {
             Err(no_query(state, name))
         }
-        Effect::Set { key, value } => Err(SqlError::new(format!("the setting `{key}` is unknown (value `{value}`)"))
-            .hint("options of tables and materialized views are given in their WITH (…)")),
         _ => Ok(()),
     }
 }
@@ -153,6 +157,14 @@ pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
 fn no_query(state: &Running, name: &str) -> SqlError {
     let names: Vec<&str> = state.queries.keys().map(String::as_str).collect();
     SqlError::new(format!("there is no query `{name}`")).hint(format!("there are: {}", names.join(", ")))
+}
+
+/// What a durable statement is read as again.
+fn definition(effect: &Effect, statement: &Statement) -> String {
+    match effect {
+        Effect::Query(query) => query.definition.clone(),
+        _ => statement.text.clone(),
+    }
 }
 
 /// What a durable statement is remembered under.

@@ -214,11 +214,16 @@ impl Catalog {
         Ok(())
     }
 
-    fn refuse_in_use(&self, name: &str, how: &str) -> Result<(), SqlError> {
-        let in_use: Vec<&str> = (self.readers.iter())
+    /// The queries, views and functions that use what has this name.
+    pub(crate) fn readers(&self, name: &str) -> Vec<&str> {
+        (self.readers.iter())
             .filter(|(reader, reads)| *reader != name && reads.iter().any(|read| read == name))
             .map(|(reader, _)| reader.as_str())
-            .collect();
+            .collect()
+    }
+
+    fn refuse_in_use(&self, name: &str, how: &str) -> Result<(), SqlError> {
+        let in_use = self.readers(name);
         if in_use.is_empty() {
             return Ok(());
         }
@@ -249,14 +254,18 @@ impl Catalog {
         Ok(())
     }
 
+    /// Whether a relation or a query has this name.
+    pub(crate) fn is_taken(&self, name: &str) -> bool {
+        self.readers.contains_key(name) || self.relations.contains_key(name)
+    }
+
     /// `base`, or `base_2`, `base_3`, … when queries have those names.
     pub(crate) fn free_query_name(&self, base: &str) -> String {
-        let taken = |name: &str| self.readers.contains_key(name) || self.relations.contains_key(name);
-        if !taken(base) {
+        if !self.is_taken(base) {
             return base.to_owned();
         }
         let numbered = (2_u64..).map(|number| format!("{base}_{number}"));
-        numbered.into_iter().find(|name| !taken(name)).unwrap_or_default()
+        numbered.into_iter().find(|name| !self.is_taken(name)).unwrap_or_default()
     }
 
     /// A continuous query has ended: what it read may be dropped.

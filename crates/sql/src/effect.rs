@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
 use datafusion::sql::sqlparser::ast;
-use millstream_core::{Connectors, Duration, Options};
+use millstream_core::Connectors;
 
-use crate::catalog::{Catalog, ColumnKind, MaterializedView, Relation, Table, View, is_final_field};
-use crate::create_table::{self, option_error};
+use crate::catalog::{Catalog, ColumnKind, Relation, View};
+use crate::continuous_query::{ContinuousQuery, QuerySettings, Target};
+use crate::create_table;
 use crate::explain::explain;
 use crate::functions::defined::{Function, define};
-use crate::parse::{CreateFunction, DropKind, Name, QueryAction, ShowKind, Statement, StatementKind, WithOption};
-use crate::pipeline::Pipeline;
-use crate::plan::{Purpose, SinkColumn, plan_query, reads_stream};
+use crate::parse::{CreateFunction, DropKind, Name, QueryAction, ShowKind, Statement, StatementKind};
+use crate::plan::{Purpose, plan_query, reads_stream};
 use crate::session::{Reading, Session};
 use crate::{SqlError, type_name};
 
@@ -36,54 +36,11 @@ pub enum Effect {
     Described { name: String, columns: Vec<[String; 3]> },
     /// List what there is.
     Show(ShowKind),
-    /// A setting, for whoever knows it.
-    Set { key: String, value: String },
-    /// Pause or resume a query.
+    /// A setting was made (`None`: taken back) for the rest of its script; what follows has it in its own effect.
+    Set { key: String, value: Option<String> },
+    /// Pause or resume a query, or keep its state.
     Alter { query: String, action: QueryAction },
 }
-
-/// A query that runs on.
-#[derive(Clone, Debug)]
-pub struct ContinuousQuery {
-    pub name: String,
-    /// The statement as it was written.
-    pub sql: String,
-    pub pipeline: Arc<Pipeline>,
-    pub target: Target,
-    /// Every relation it reads, views included.
-    pub reads: Vec<String>,
-}
-
-/// Where a query's rows go.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// A live table with the query's name.
-    LiveTable { schema: SchemaRef, settings: LiveTableSettings },
-    /// A sink table.
-    Sink(Arc<Table>),
-    /// Whoever asked, until `limit` rows were sent.
-    Client { limit: Option<u64> },
-}
-
-/// The options of a materialized view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveTableSettings {
-    /// Rows of windows that ended this long before the watermark, or append-only rows this old, go. `None`: never.
-    pub retention: Option<Duration>,
-    /// The oldest rows go beyond this many.
-    pub max_rows: usize,
-    /// How often open windows are shown; `None`: final rows only.
-    pub refresh: Option<Duration>,
-    /// Keys of an updating table that have not changed for this long go.
-    pub ttl: Option<Duration>,
-    /// Rows this late for a window still change its result.
-    pub lateness: Duration,
-}
-
-/// A live table keeps at most this many rows unless `max-rows` says otherwise.
-const DEFAULT_MAX_ROWS: usize = 1_000_000;
-/// How often open windows are shown at the most, unless `refresh-interval` says otherwise.
-const DEFAULT_REFRESH: Duration = Duration(20);
 
 /// A SELECT that is answered once.
 #[derive(Clone, Debug)]
@@ -102,11 +59,11 @@ pub fn apply(
     Applier { session, connectors, catalog, statement }.apply().map_err(|error| error.at(statement.at))
 }
 
-struct Applier<'a> {
-    session: &'a Session,
-    connectors: &'a dyn Connectors,
-    catalog: &'a mut Catalog,
-    statement: &'a Statement,
+pub(crate) struct Applier<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) connectors: &'a dyn Connectors,
+    pub(crate) catalog: &'a mut Catalog,
+    pub(crate) statement: &'a Statement,
 }
 
 impl Applier<'_> {
@@ -126,12 +83,12 @@ impl Applier<'_> {
             StatementKind::CreateView { name, query, or_replace, if_not_exists } => {
                 self.create_view(name, query, *or_replace, *if_not_exists)
             }
-            StatementKind::CreateMaterializedView { name, options, query, if_not_exists } => {
-                self.create_materialized_view(name, options, query, *if_not_exists)
-            }
+            StatementKind::CreateMaterializedView(declaration) => self.create_materialized_view(declaration),
             StatementKind::CreateFunction(declaration) => self.create_function(declaration),
             StatementKind::ShowFunctions => self.show_functions(),
-            StatementKind::Insert { table, columns, query } => self.insert(table, columns, query),
+            StatementKind::Insert { table, columns, start, query } => {
+                self.insert(table, columns, start.as_ref(), query)
+            }
             StatementKind::Drop { what, name, if_exists } => self.drop(*what, name, *if_exists),
             StatementKind::Show(kind) => Ok(Effect::Show(*kind)),
             StatementKind::Describe(name) => {
@@ -139,19 +96,18 @@ impl Applier<'_> {
                 Ok(Effect::Described { name: name.text.clone(), columns: self.describe(relation)? })
             }
             StatementKind::Explain(query) => {
-                let purpose = Purpose::LiveTable { ttl: Some(Duration::from_secs(1)) };
                 let (plan, _) = self.session.bind(self.catalog, Reading::Continuous, (**query).clone())?;
                 if !reads_stream(&plan)? {
                     return Ok(Effect::Explained { text: plan.display_indent().to_string(), sources: Vec::new() });
                 }
-                let (pipeline, _) = plan_query(self.session, self.catalog, query, &purpose)?;
+                let (pipeline, _) = plan_query(self.session, self.catalog, query, &Purpose::Explained)?;
                 let mut sources: Vec<String> = pipeline.tables().map(|table| table.decl.name.clone()).collect();
                 sources.dedup();
                 Ok(Effect::Explained { text: explain(&pipeline), sources })
             }
             StatementKind::Set { key, value } => Ok(Effect::Set { key: key.clone(), value: value.clone() }),
             StatementKind::AlterQuery { name, action } => {
-                Ok(Effect::Alter { query: name.text.clone(), action: *action })
+                Ok(Effect::Alter { query: name.text.clone(), action: action.clone() })
             }
             StatementKind::Select(query) => self.select(query),
         }
@@ -165,6 +121,9 @@ impl Applier<'_> {
         if_not_exists: bool,
     ) -> Result<Effect, SqlError> {
         let (_, reads) = self.session.bind(self.catalog, Reading::Continuous, query.clone())?;
+        if or_replace {
+            refuse_itself(name, &reads)?;
+        }
         let view = Relation::View(Arc::new(View { name: name.text.clone(), query: Box::new(query.clone()) }));
         match self.catalog.get(&name.text) {
             Some(Relation::View(_)) if if_not_exists => {
@@ -220,81 +179,6 @@ impl Applier<'_> {
         let columns = (1..).zip(names).map(|(index, name)| col(format!("column{index}")).alias(name));
         let plan = LogicalPlanBuilder::values(rows)?.filter(lit(!none))?.project(columns)?.build()?;
         Ok(Effect::Rows(Lookup { plan: self.session.analyze(plan)? }))
-    }
-
-    fn create_materialized_view(
-        &mut self,
-        name: &Name,
-        options: &[WithOption],
-        query: &ast::Query,
-        if_not_exists: bool,
-    ) -> Result<Effect, SqlError> {
-        if if_not_exists && matches!(self.catalog.get(&name.text), Some(Relation::MaterializedView(_))) {
-            return Ok(Effect::Existed { kind: "query", name: name.text.clone() });
-        }
-        let settings = live_table_settings(options).map_err(|error| option_error(&error, options, name.at))?;
-        let purpose = Purpose::LiveTable { ttl: settings.ttl };
-        let (pipeline, reads) = plan_query(self.session, self.catalog, query, &purpose)?;
-        let pipeline = Arc::new(pipeline);
-        refuse_idle_options(options, &pipeline)?;
-        let mut fields: Vec<FieldRef> = pipeline.schema.fields().iter().cloned().collect();
-        for (index, field) in fields.iter().enumerate() {
-            if fields[..index].iter().any(|earlier| earlier.name() == field.name()) {
-                return Err(SqlError::new(format!("the query has two columns named `{}`", field.name()))
-                    .at(name.at)
-                    .hint("give one of them another name with AS"));
-            }
-        }
-        if pipeline.window().is_some() {
-            fields.push(Arc::new(is_final_field()));
-        }
-        let schema = Arc::new(Schema::new(fields));
-        let view = MaterializedView {
-            name: name.text.clone(),
-            query: Box::new(query.clone()),
-            pipeline: Arc::clone(&pipeline),
-            schema: Arc::clone(&schema),
-        };
-        self.catalog.insert(name, Relation::MaterializedView(Arc::new(view)))?;
-        self.catalog.set_reads(&name.text, reads.clone());
-        Ok(Effect::Query(ContinuousQuery {
-            name: name.text.clone(),
-            sql: self.statement.text.clone(),
-            pipeline,
-            target: Target::LiveTable { schema, settings },
-            reads,
-        }))
-    }
-
-    fn insert(&mut self, name: &Name, listed: &[Name], query: &ast::Query) -> Result<Effect, SqlError> {
-        let relation = self.catalog.require(&name.text).map_err(|error| error.at(name.at))?;
-        let table =
-            match relation {
-                Relation::Table(table) if table.roles.sink => Arc::clone(table),
-                Relation::Table(_) => {
-                    return Err(SqlError::new(format!("`{}` can only be read: its connector is a source", name.text))
-                        .at(name.at));
-                }
-                other => {
-                    return Err(SqlError::new(format!("`{}` is a {} and cannot be written", name.text, other.kind()))
-                        .at(name.at));
-                }
-            };
-        let (plan, _) = self.session.bind(self.catalog, Reading::Continuous, query.clone())?;
-        let columns = sink_columns(&table, listed, plan.schema().fields().len()).map_err(|error| error.at(name.at))?;
-        let purpose = Purpose::Sink { name: name.text.clone(), columns };
-        let (pipeline, mut reads) = plan_query(self.session, self.catalog, query, &purpose)?;
-        reads.push(name.text.clone());
-        let query_name = self.catalog.free_query_name(&format!("insert_into_{}", name.text.replace('.', "_")));
-        self.catalog.set_reads(&query_name, reads.clone());
-        reads.pop();
-        Ok(Effect::Query(ContinuousQuery {
-            name: query_name,
-            sql: self.statement.text.clone(),
-            pipeline: Arc::new(pipeline),
-            target: Target::Sink(table),
-            reads,
-        }))
     }
 
     fn drop(&mut self, what: DropKind, name: &Name, if_exists: bool) -> Result<Effect, SqlError> {
@@ -368,11 +252,24 @@ impl Applier<'_> {
         Ok(Effect::Query(ContinuousQuery {
             name: String::new(),
             sql: self.statement.text.clone(),
+            definition: self.statement.text.clone(),
+            start: None,
+            replaces: false,
+            settings: QuerySettings::default(),
             pipeline: Arc::new(pipeline),
             target: Target::Client { limit },
             reads,
         }))
     }
+}
+
+/// What replaces a view cannot be made of it: the former one is gone then.
+pub(crate) fn refuse_itself(name: &Name, reads: &[String]) -> Result<(), SqlError> {
+    if !reads.contains(&name.text) {
+        return Ok(());
+    }
+    let error = SqlError::new(format!("the query reads `{}`, which it is to replace", name.text)).at(name.at);
+    Err(error.hint("choose another name, or put the former query in its place"))
 }
 
 /// A SELECT over a stream may be cut short by LIMIT: that is about the answer, not about the stream.
@@ -385,68 +282,4 @@ fn without_limit(query: &ast::Query) -> Result<(ast::Query, Option<u64>), SqlErr
     }
     let rows = limit.to_string().parse().map_err(|_| SqlError::new(format!("LIMIT {limit} is not a number")))?;
     Ok((ast::Query { limit_clause: None, ..query.clone() }, Some(rows)))
-}
-
-fn live_table_settings(options: &[WithOption]) -> Result<LiveTableSettings, millstream_core::OptionError> {
-    let options: Options = options.iter().map(|option| (option.key.as_str(), option.value.as_str())).collect();
-    let reader = options.reader();
-    let retention = reader.duration("retention")?;
-    let max_rows = reader.parse("max-rows", "a number of rows")?.unwrap_or(DEFAULT_MAX_ROWS);
-    let ttl = reader.duration("ttl")?;
-    let refresh = reader.duration("refresh-interval")?.unwrap_or(DEFAULT_REFRESH);
-    let lateness = reader.duration("allowed-lateness")?.unwrap_or_default();
-    let only_final = reader.one_of("emit", &["final", "live"])? == Some("final");
-    reader.finish()?;
-    Ok(LiveTableSettings { retention, max_rows, refresh: (!only_final).then_some(refresh), ttl, lateness })
-}
-
-/// An option that this kind of query would ignore is a misunderstanding.
-fn refuse_idle_options(options: &[WithOption], pipeline: &Pipeline) -> Result<(), SqlError> {
-    let late = options.iter().find(|option| option.key == "allowed-lateness");
-    if let (Some(option), Some(millstream_core::WindowSpec::Session { .. })) = (late, pipeline.window()) {
-        let error =
-            SqlError::new("a session that has closed takes no more rows: 'allowed-lateness' is for other windows");
-        return Err(error.at(option.at).hint("raise the watermark's delay, or the gap"));
-    }
-    let (idle, what, hint): (&[&str], _, _) = match (pipeline.is_updating(), pipeline.window().is_some()) {
-        (true, _) => {
-            (&["retention", "max-rows", "emit", "allowed-lateness"], "an updating table", "'ttl' bounds its keys")
-        }
-        (_, true) => (&["ttl"], "a windowed table", "'retention' and 'max-rows' bound its rows"),
-        _ => (
-            &["ttl", "emit", "refresh-interval", "allowed-lateness"],
-            "an append-only table",
-            "'retention' and 'max-rows' bound its rows",
-        ),
-    };
-    match options.iter().find(|option| idle.contains(&option.key.as_str())) {
-        None => Ok(()),
-        Some(option) => {
-            Err(SqlError::new(format!("option '{}' means nothing for {what}", option.key)).at(option.at).hint(hint))
-        }
-    }
-}
-
-/// Which query column fills which column of the sink: by position, or as listed.
-fn sink_columns(table: &Table, listed: &[Name], given: usize) -> Result<Vec<SinkColumn>, SqlError> {
-    let physical: Vec<&FieldRef> = table.decl.schema.fields().iter().collect();
-    let names = || physical.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-    let expected = if listed.is_empty() { physical.len() } else { listed.len() };
-    if given != expected {
-        return Err(SqlError::new(format!("the query has {given} columns, `{}` takes {expected}", table.decl.name))
-            .hint(format!("the columns are: {}", names())));
-    }
-    for name in listed {
-        if !physical.iter().any(|field| field.name() == &name.text) {
-            return Err(SqlError::new(format!("`{}` has no column `{}`", table.decl.name, name.text))
-                .at(name.at)
-                .hint(format!("the columns are: {}", names())));
-        }
-    }
-    let from = |index: usize, field: &FieldRef| {
-        if listed.is_empty() { Some(index) } else { listed.iter().position(|name| &name.text == field.name()) }
-    };
-    Ok((physical.iter().enumerate())
-        .map(|(index, field)| SinkColumn { field: Arc::clone(field), from: from(index, field) })
-        .collect())
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use millstream_core::WindowSpec;
 
 use crate::pipeline::{Column, Feed, Gives, Input, Leaf, Operator, Pipeline, Stage, WindowBound};
-use crate::plan::over::{is_unbounded, window_function};
+use crate::plan::over::{is_running, window_function};
 
 /// One box of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,12 +214,17 @@ fn state_estimate(stage: &Stage) -> Option<String> {
         Operator::Updating { ttl: None } => "one row per key, for ever: bound it WITH ('ttl' = '1 d')".to_owned(),
         Operator::Updating { ttl: Some(ttl) } => format!("one row per key that changed in the last {} ms", ttl.0),
         Operator::Over(over) => {
-            let for_ever = over.functions.iter().filter_map(window_function).any(|function| {
-                let is_distance = matches!(function.fun.name(), "lag" | "lead");
-                !is_distance && is_unbounded(&function.params.window_frame.start_bound)
-            });
-            let frames = "the rows of every frame";
-            if for_ever { format!("{frames}, and running values per partition for ever") } else { frames.to_owned() }
+            let has_running = over.functions.iter().filter_map(window_function).any(is_running);
+            match (has_running, over.ttl) {
+                (false, _) => "the rows of every frame".to_owned(),
+                (true, None) => "the rows of every frame, and running values per partition for ever: \
+                                 bound them WITH ('ttl' = '1 d')"
+                    .to_owned(),
+                (true, Some(ttl)) => format!(
+                    "the rows of every frame, and running values per partition that had a row in the last {} ms",
+                    ttl.0
+                ),
+            }
         }
         Operator::IntervalJoin(join) => format!(
             "left rows for {} ms, right rows for {} ms, and the watermark's delay",

@@ -6,6 +6,7 @@
 
 mod as_of;
 mod catalog;
+mod continuous_query;
 mod create_table;
 mod effect;
 mod error;
@@ -15,6 +16,7 @@ mod parse;
 mod pipeline;
 mod plan;
 mod session;
+mod signature;
 mod window;
 
 pub use millstream_core::type_name;
@@ -22,15 +24,17 @@ pub use millstream_core::type_name;
 pub use catalog::{
     Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SystemTable, Table, TimeAttribute, View,
 };
-pub use effect::{ContinuousQuery, Effect, LiveTableSettings, Lookup, Target, apply};
+pub use continuous_query::{ContinuousQuery, LiveTableSettings, QuerySettings, Target};
+pub use effect::{Effect, Lookup, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
 pub use functions::defined::Function;
-pub use parse::{QueryAction, ShowKind, Statement, Unreadable, parse, parse_each};
+pub use parse::{QueryAction, ShowKind, StartFrom, Statement, Unreadable, parse, parse_each};
 pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
     Warning, WindowBound,
 };
 pub use plan::{LeafNode, is_reference_scan, window_function};
 pub use session::{CatalogSource, Session, relation_of};
+pub use signature::{Signature, signature};
 pub use window::{WINDOW_COLUMNS, WindowAssign};

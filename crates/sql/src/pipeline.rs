@@ -65,6 +65,8 @@ pub struct Over {
     pub partition_by: Vec<Expr>,
     /// The leaf's schema with a column for each function behind it.
     pub schema: DFSchemaRef,
+    /// Running values of partitions that got no row for so long go, and begin anew; `None`: they stay, or there are none.
+    pub ttl: Option<Duration>,
 }
 
 /// A join of two streams: a left row at `t` meets right rows from `t + lower` to `t + upper`.

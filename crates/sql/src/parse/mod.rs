@@ -7,6 +7,8 @@ mod create_table;
 mod dialect;
 mod floor;
 mod pattern;
+pub(crate) mod settings;
+mod start_from;
 mod statement;
 mod types;
 
@@ -17,15 +19,19 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Wor
 
 use crate::{Position, SqlError};
 use dialect::NativeDialect;
+use settings::{InForce, Settings};
 
 pub(crate) use statement::{
-    ColumnDef, ColumnKind, CreateFunction, CreateTable, DropKind, Name, Parameter, StatementKind, WatermarkDef,
-    WithOption,
+    ColumnDef, ColumnKind, CreateFunction, CreateMaterializedView, CreateTable, DropKind, Name, Parameter,
+    StatementKind, WatermarkDef, WithOption,
 };
-pub use statement::{QueryAction, ShowKind, Statement};
+pub use statement::{QueryAction, ShowKind, StartFrom, Statement};
 
 /// A script longer than this is refused; KDA allowed 100 KB of SQL.
 const MAX_SCRIPT_BYTES: usize = 1 << 20;
+
+/// What a file's name may have on any system, and room for a suffix.
+const MAX_SAVEPOINT_NAME_BYTES: usize = 200;
 
 /// A statement that could not be read.
 #[derive(Clone, Debug)]
@@ -50,11 +56,23 @@ pub fn parse_each(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, Sq
         .tokenize_with_location()
         .map_err(|error| SqlError::new(error.message).at(Position::of_location(error.location)))?;
     let lines = Lines::of(script);
-    let statements = split(tokens).into_iter().map(|tokens| {
+    let mut settings = Settings::default();
+    let statements = split(tokens).into_iter().enumerate().map(|(index, tokens)| {
         let creates = created_name(&dialect, &tokens);
-        parse_one(&dialect, tokens, &lines).map_err(|error| Unreadable { error, creates })
+        let statement = parse_one(&dialect, tokens, &lines).and_then(|statement| {
+            Ok(Statement { settings: settings.pass(&statement.kind, index, statement.at)?, ..statement })
+        });
+        statement.map_err(|error| Unreadable { error, creates })
     });
-    Ok(statements.collect())
+    let mut statements: Vec<_> = statements.collect();
+    // What cannot be read may be the query that a setting is for.
+    if statements.iter().all(Result::is_ok)
+        && let Some((index, error)) = settings.idle()
+    {
+        let at = statements[index].as_ref().ok().and_then(|statement| statement.at);
+        statements[index] = Err(Unreadable { error: error.at(at), creates: None });
+    }
+    Ok(statements)
 }
 
 /// The name after `CREATE TABLE`, `CREATE VIEW` or `CREATE MATERIALIZED VIEW`.
@@ -144,10 +162,17 @@ fn parse_one(dialect: &NativeDialect, tokens: Vec<TokenWithSpan>, lines: &Lines<
     let kind = parse_kind(&mut parser).map_err(|error| error.at(at))?;
     let rest = parser.next_token();
     if rest.token != Token::EOF {
-        return Err(SqlError::new(format!("expected the end of the statement or `;`, found {}", rest.token))
-            .at(Position::of(rest.span)));
+        let error = SqlError::new(format!("expected the end of the statement or `;`, found {}", rest.token))
+            .at(Position::of(rest.span));
+        parser.prev_token();
+        parser.prev_token();
+        let before = parser.peek_token().token;
+        return Err(match start_from::misplaced(&before, &rest.token) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
     }
-    Ok(Statement { kind, text, at })
+    Ok(Statement { kind, text, at, settings: InForce::default() })
 }
 
 fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
@@ -182,6 +207,7 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
         }
         "DESCRIBE" | "DESC" => Ok(StatementKind::Describe(parse_name(parser)?)),
         "SET" => parse_set(parser),
+        "RESET" => Ok(StatementKind::Set { key: parse_key(parser)?, value: None }),
         "ALTER" => {
             expect_words(parser, &["QUERY"])?;
             let name = parse_name(parser)?;
@@ -189,17 +215,18 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
             let action = match word.text.to_uppercase().as_str() {
                 "PAUSE" => QueryAction::Pause,
                 "RESUME" => QueryAction::Resume,
+                "SAVEPOINT" => QueryAction::Savepoint(parse_savepoint_name(parser)?),
                 other => {
                     return Err(SqlError::new(format!("ALTER QUERY … {other} is unknown"))
                         .at(word.at)
-                        .hint("there are PAUSE and RESUME"));
+                        .hint("there are PAUSE, RESUME and SAVEPOINT 'name'"));
                 }
             };
             Ok(StatementKind::AlterQuery { name, action })
         }
         other => {
             Err(SqlError::new(format!("a statement cannot start with {other}")).at(Position::of(first.span)).hint(
-                "statements start with CREATE, INSERT INTO, SELECT, DROP, SHOW, DESCRIBE, EXPLAIN, SET or ALTER QUERY",
+                "statements start with CREATE, INSERT INTO, SELECT, DROP, SHOW, DESCRIBE, EXPLAIN, SET, RESET or ALTER QUERY",
             ))
         }
     }
@@ -237,16 +264,24 @@ fn parse_create(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
         "VIEW" => {
             let if_not_exists = parse_if_not_exists(parser);
             let name = parse_name(parser)?;
+            refuse_start_from_of_view(parser)?;
             parser.expect_keyword(Keyword::AS)?;
             Ok(StatementKind::CreateView { name, query: parse_query(parser)?, or_replace, if_not_exists })
         }
         "MATERIALIZED" => {
             expect_words(parser, &["VIEW"])?;
             let if_not_exists = parse_if_not_exists(parser);
+            if or_replace && if_not_exists {
+                let error = SqlError::new("OR REPLACE and IF NOT EXISTS exclude each other").at(word.at);
+                return Err(error.hint("leave one of them out"));
+            }
             let name = parse_name(parser)?;
             let options = create_table::parse_with(parser)?;
+            let start = start_from::parse(parser)?;
             parser.expect_keyword(Keyword::AS)?;
-            Ok(StatementKind::CreateMaterializedView { name, options, query: parse_query(parser)?, if_not_exists })
+            let query = parse_query(parser)?;
+            let view = CreateMaterializedView { name, options, start, query, or_replace, if_not_exists };
+            Ok(StatementKind::CreateMaterializedView(view))
         }
         "FUNCTION" => {
             if or_replace {
@@ -281,7 +316,8 @@ fn parse_insert(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
             parser.expect_token(&Token::Comma)?;
         }
     }
-    Ok(StatementKind::Insert { table, columns, query: parse_query(parser)? })
+    let start = start_from::parse(parser)?;
+    Ok(StatementKind::Insert { table, columns, start, query: parse_query(parser)? })
 }
 
 fn parse_drop(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
@@ -306,16 +342,55 @@ fn parse_drop(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
 }
 
 fn parse_set(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
-    let key = match parser.peek_token().token {
-        Token::SingleQuotedString(_) => parser.parse_literal_string()?,
-        _ => parser.parse_object_name(false)?.to_string(),
-    };
+    let key = parse_key(parser)?;
     parser.expect_token(&Token::Eq)?;
-    let value = match parser.next_token().token {
+    let token = parser.next_token();
+    let value = match token.token {
         Token::SingleQuotedString(text) => text,
+        Token::EOF => {
+            let error = SqlError::new(format!("SET '{key}' = … has no value")).at(Position::of(token.span));
+            return Err(error.hint(format!("write SET '{key}' = '…', or RESET '{key}'")));
+        }
         other => other.to_string(),
     };
-    Ok(StatementKind::Set { key, value })
+    Ok(StatementKind::Set { key, value: Some(value) })
+}
+
+/// The key of a setting, in quotes or without.
+fn parse_key(parser: &mut Parser<'_>) -> Result<String, SqlError> {
+    Ok(match parser.peek_token().token {
+        Token::SingleQuotedString(_) => parser.parse_literal_string()?,
+        _ => parser.parse_object_name(false)?.to_string(),
+    })
+}
+
+/// What a savepoint is called: it becomes part of a path.
+fn parse_savepoint_name(parser: &mut Parser<'_>) -> Result<String, SqlError> {
+    let token = parser.next_token();
+    let hint = "write ALTER QUERY q SAVEPOINT 'before-release', with letters, digits, `_`, `-` and `.`";
+    let wrong = |message: String| Err(SqlError::new(message).at(Position::of(token.span)).hint(hint));
+    let name = match &token.token {
+        Token::SingleQuotedString(name) => name,
+        other => return wrong(format!("expected the name of the savepoint in quotes, found {other}")),
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(fits) {
+        return wrong(format!("'{name}' is no name of a savepoint"));
+    }
+    if name.len() > MAX_SAVEPOINT_NAME_BYTES {
+        return wrong(format!("the name has {} letters, the limit is {MAX_SAVEPOINT_NAME_BYTES}", name.len()));
+    }
+    Ok(name.clone())
+}
+
+fn refuse_start_from_of_view(parser: &mut Parser<'_>) -> Result<(), SqlError> {
+    let at = Position::of(parser.peek_token().span);
+    match start_from::parse(parser)? {
+        None => Ok(()),
+        Some(_) => Err(SqlError::new("a view does not run, so it starts nowhere")
+            .at(at)
+            .hint("START FROM … is for CREATE MATERIALIZED VIEW and INSERT INTO")),
+    }
 }
 
 fn parse_if_not_exists(parser: &mut Parser<'_>) -> bool {

@@ -2,7 +2,9 @@
 
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{Expr, Query};
+use millstream_core::EventTime;
 
+use super::settings::InForce;
 use crate::Position;
 
 /// One statement of a script.
@@ -13,6 +15,8 @@ pub struct Statement {
     pub text: String,
     /// Where it starts in the script.
     pub at: Option<Position>,
+    /// What the SETs before it in its script say for it.
+    pub(crate) settings: InForce,
 }
 
 impl Statement {
@@ -22,7 +26,7 @@ impl Statement {
         match &self.kind {
             StatementKind::CreateTable(CreateTable { name, .. })
             | StatementKind::CreateView { name, .. }
-            | StatementKind::CreateMaterializedView { name, .. } => Some(&name.text),
+            | StatementKind::CreateMaterializedView(CreateMaterializedView { name, .. }) => Some(&name.text),
             _ => None,
         }
     }
@@ -40,16 +44,37 @@ pub(crate) struct Name {
 pub(crate) enum StatementKind {
     CreateTable(CreateTable),
     CreateFunction(CreateFunction),
-    CreateView { name: Name, query: Box<Query>, or_replace: bool, if_not_exists: bool },
-    CreateMaterializedView { name: Name, options: Vec<WithOption>, query: Box<Query>, if_not_exists: bool },
-    Insert { table: Name, columns: Vec<Name>, query: Box<Query> },
-    Drop { what: DropKind, name: Name, if_exists: bool },
+    CreateView {
+        name: Name,
+        query: Box<Query>,
+        or_replace: bool,
+        if_not_exists: bool,
+    },
+    CreateMaterializedView(CreateMaterializedView),
+    Insert {
+        table: Name,
+        columns: Vec<Name>,
+        start: Option<StartFrom>,
+        query: Box<Query>,
+    },
+    Drop {
+        what: DropKind,
+        name: Name,
+        if_exists: bool,
+    },
     Show(ShowKind),
     ShowFunctions,
     Describe(Name),
     Explain(Box<Query>),
-    Set { key: String, value: String },
-    AlterQuery { name: Name, action: QueryAction },
+    /// `None`: RESET.
+    Set {
+        key: String,
+        value: Option<String>,
+    },
+    AlterQuery {
+        name: Name,
+        action: QueryAction,
+    },
     Select(Box<Query>),
 }
 
@@ -72,10 +97,27 @@ pub enum ShowKind {
 }
 
 /// What ALTER QUERY does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueryAction {
     Pause,
     Resume,
+    /// Keep the state under this name: letters, digits, `_`, `-` and `.`, not first.
+    Savepoint(String),
+}
+
+/// Where a query begins, if its statement says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// The newest checkpoint of the query of this name.
+    Checkpoint,
+    /// The oldest record there is, without state.
+    Beginning,
+    /// The first record that arrives from now on, without state.
+    Latest,
+    /// The first record that arrived at this time or later, without state.
+    At(EventTime),
+    /// The savepoint of this name or at this place.
+    Savepoint(String),
 }
 
 /// `'key' = 'value'` in WITH.
@@ -95,6 +137,17 @@ pub(crate) struct CreateTable {
     pub watermark: Option<WatermarkDef>,
     pub primary_key: Vec<Name>,
     pub options: Vec<WithOption>,
+}
+
+/// `CREATE MATERIALIZED VIEW name WITH (options) START FROM … AS query`.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateMaterializedView {
+    pub name: Name,
+    pub options: Vec<WithOption>,
+    pub start: Option<StartFrom>,
+    pub query: Box<Query>,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
 }
 
 /// One column of CREATE TABLE.

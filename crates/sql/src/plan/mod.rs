@@ -39,6 +39,8 @@ pub(crate) enum Purpose {
     Sink { name: String, columns: Vec<SinkColumn> },
     /// A client that reads rows as they come.
     Client,
+    /// EXPLAIN: whatever any of them takes.
+    Explained,
 }
 
 /// A column of a sink and the query column that fills it; `None`: NULL.
@@ -59,14 +61,15 @@ pub(crate) fn plan_query(
     let (plan, reads) = session.bind(catalog, Reading::Continuous, query.clone())?;
     let plan = match purpose {
         Purpose::Sink { columns, .. } => assign_columns(plan, columns)?,
-        Purpose::LiveTable { .. } | Purpose::Client => plan,
+        Purpose::LiveTable { .. } | Purpose::Client | Purpose::Explained => plan,
     };
     let analyzed = session.analyze(plan)?;
     let (updates, ttl) = match purpose {
         Purpose::LiveTable { ttl } => (true, *ttl),
+        Purpose::Explained => (true, None),
         Purpose::Sink { .. } | Purpose::Client => (false, None),
     };
-    let allowed = Allowed { updates, ttl: ttl.is_some() };
+    let allowed = Allowed { updates, ttl: ttl.is_some() || matches!(purpose, Purpose::Explained) };
     let prepared = session.prepare(analyzed.clone())?;
     let checked = match check::check(&prepared, &clauses, allowed) {
         Err(SqlError { code: Some(Code::E01), at, .. })

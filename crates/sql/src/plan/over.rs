@@ -60,7 +60,16 @@ pub(crate) fn check_frame(function: &WindowFunction) -> Result<(), SqlError> {
     }
 }
 
-pub(crate) fn is_unbounded(bound: &WindowFrameBound) -> bool {
+/// Whether a function is carried along from the first row of its partition on, instead of looked up in rows at hand.
+pub(crate) fn is_running(function: &WindowFunction) -> bool {
+    match function.fun.name() {
+        "row_number" | "rank" | "dense_rank" => true,
+        "lag" | "lead" => false,
+        _ => is_unbounded(&function.params.window_frame.start_bound),
+    }
+}
+
+fn is_unbounded(bound: &WindowFrameBound) -> bool {
     matches!(bound, WindowFrameBound::Preceding(value) if value.is_null())
 }
 

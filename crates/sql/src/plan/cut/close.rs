@@ -7,6 +7,7 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use millstream_core::WindowSpec;
 
+use super::order::in_order_of;
 use super::{Cutter, Origin, Shape, origin, replace, shape_of};
 use crate::SqlError;
 use crate::pipeline::{Leaf, WindowBound};
@@ -60,7 +61,8 @@ impl Cutter {
             let Some(leaf) = self.groups_leaf(aggregate, Some(spec))? else { return Ok(None) };
             let schema = Arc::clone(&leaf.schema);
             leaves.push(leaf);
-            return Ok(Some(LeafNode::plan(leaves.len() - 1, schema)));
+            let rows = LeafNode::plan(leaves.len() - 1, schema);
+            return Ok(Some(in_order_of(&aggregate.schema, rows)?));
         };
         // Every set is an aggregate of its own, and together they are what the one with all sets gives.
         let mut parts = Vec::new();
@@ -73,8 +75,9 @@ impl Cutter {
                 leaves.truncate(first_leaf);
                 return Ok(None);
             };
+            let schema = Arc::clone(&leaf.schema);
             leaves.push(leaf);
-            let part = LeafNode::plan(leaves.len() - 1, Arc::clone(&plain.schema));
+            let part = in_order_of(&plain.schema, LeafNode::plan(leaves.len() - 1, schema))?;
             parts.push(as_set(part, &plain, aggregate, &set.is_in, set.id)?);
         }
         let mut parts = parts.into_iter();

@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, cast
 use millstream_core::WindowSpec;
 
 use super::flat::{Flat, asks_for_window, substitute, window_bound};
+use super::order::ordered_aggregate;
 use super::{Cutter, no_form};
 use crate::pipeline::{Column, Feed, Gives, Hot, Leaf, RowTime, WindowBound};
 use crate::plan::tumble::time_function;
@@ -30,7 +31,12 @@ impl Cutter {
         let stages = self.stages.borrow().len();
         let mut feeds = Vec::new();
         let mut session_keys = Vec::new();
-        for mut flat in self.flatten(input)? {
+        let flats = self.flatten(input)?;
+        let aggregate = match flats.first() {
+            Some(flat) => &ordered_aggregate(aggregate, flat)?,
+            None => return Err(no_form(input)),
+        };
+        for mut flat in flats {
             let mut columns = Vec::new();
             for key in &keys {
                 columns.push(group_key(substitute(key.clone(), input, &flat.outputs)?, window, &mut flat)?);
@@ -75,9 +81,6 @@ impl Cutter {
                 refuse_volatile(hot.filters.iter().chain(&aggregates))?;
             }
             feeds.push(Feed { hot, columns, aggregates });
-        }
-        if feeds.is_empty() {
-            return Err(no_form(input));
         }
         let batch = LogicalPlan::Aggregate(aggregate.clone());
         Ok(Some(Leaf { feeds, gives: Gives::Groups, session_keys, schema: Arc::clone(&aggregate.schema), batch }))

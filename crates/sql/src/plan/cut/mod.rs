@@ -7,6 +7,7 @@
 mod close;
 mod flat;
 mod leaf;
+mod order;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use datafusion::common::NullEquality;
 use datafusion::logical_expr::{Join, LogicalPlan, Window};
 use millstream_core::{Duration, WindowSpec};
 
+use self::order::{in_order_of, ordered_window};
 use super::bounds::time_bounds;
 use super::check::{Allowed, Checked, Origin, Shape, check, origin};
 use super::locate::Clauses;
 use super::node::LeafNode;
-use super::over::{TopRows, window_function};
+use super::over::{TopRows, is_running, window_function};
 use super::reference::is_reference;
 use crate::pipeline::{IntervalJoin, Leaf, Operator, Over, Stage, Top};
 use crate::{Code, SqlError};
@@ -82,7 +84,8 @@ impl Cutter {
                     let leaf = self.groups_leaf(aggregate, None)?.ok_or_else(|| no_form(node))?;
                     let schema = Arc::clone(&leaf.schema);
                     let operator = Operator::Updating { ttl: self.ttl };
-                    (Stage { operator, leaves: vec![leaf], close: None }, LeafNode::plan(0, schema))
+                    let rows = in_order_of(&aggregate.schema, LeafNode::plan(0, schema))?;
+                    (Stage { operator, leaves: vec![leaf], close: None }, rows)
                 }
                 LogicalPlan::Filter(filter) => match TopRows::of(filter) {
                     Some(top) => {
@@ -131,31 +134,35 @@ impl Cutter {
             let leaf = self.rows_leaf(plan, None)?;
             return Ok(Stage { operator: Operator::Rows, leaves: vec![leaf], close: None });
         };
-        let (operator, leaves, schema) = match node {
+        let (operator, leaves, rows) = match node {
             LogicalPlan::Window(window) => self.over(window)?,
             LogicalPlan::Join(join) if !is_lookup(join) => self.interval_join(join)?,
             _ => return self.lookups(plan),
         };
-        let close =
-            replace(plan, &mut |part| Ok(std::ptr::eq(part, node).then(|| LeafNode::plan(0, Arc::clone(&schema)))))?;
+        let close = replace(plan, &mut |part| Ok(std::ptr::eq(part, node).then(|| rows.clone())))?;
         Ok(Stage { operator, leaves, close: unless_leaf(close) })
     }
 
-    fn over(&self, window: &Window) -> Result<(Operator, Vec<Leaf>, datafusion::common::DFSchemaRef), SqlError> {
+    /// The operator, what feeds it, and what stands for its rows in CLOSE.
+    fn over(&self, window: &Window) -> Result<(Operator, Vec<Leaf>, LogicalPlan), SqlError> {
         let Some(function) = window.window_expr.iter().find_map(window_function) else {
             return Err(SqlError::new("an OVER without functions"));
         };
         let time = function.params.order_by.first().map(|sort| &sort.expr);
         let leaf = self.rows_leaf(&window.input, time)?;
+        let ordered = ordered_window(window)?;
+        let has_running = window.window_expr.iter().filter_map(window_function).any(is_running);
+        let rows = in_order_of(&window.schema, LeafNode::plan(0, Arc::clone(&ordered.schema)))?;
         let over = Over {
-            functions: window.window_expr.clone(),
+            functions: ordered.window_expr,
             partition_by: function.params.partition_by.clone(),
-            schema: Arc::clone(&window.schema),
+            schema: ordered.schema,
+            ttl: self.ttl.filter(|_| has_running),
         };
-        Ok((Operator::Over(over), vec![leaf], Arc::clone(&window.schema)))
+        Ok((Operator::Over(over), vec![leaf], rows))
     }
 
-    fn interval_join(&self, join: &Join) -> Result<(Operator, Vec<Leaf>, datafusion::common::DFSchemaRef), SqlError> {
+    fn interval_join(&self, join: &Join) -> Result<(Operator, Vec<Leaf>, LogicalPlan), SqlError> {
         let (left, right) = (shape_of(&join.left)?, shape_of(&join.right)?);
         let Some(bounds) = time_bounds(join, &left, &right) else {
             return Err(SqlError::coded(Code::E05, "the join has no bounds of time", "bound the times with BETWEEN"));
@@ -171,7 +178,7 @@ impl Cutter {
         });
         let left = self.rows_leaf(&join.left, Some(&bounds.left))?;
         let right = self.rows_leaf(&join.right, Some(&bounds.right))?;
-        Ok((operator, vec![left, right], Arc::clone(&join.schema)))
+        Ok((operator, vec![left, right], LeafNode::plan(0, Arc::clone(&join.schema))))
     }
 
     /// Tables that are there whole stay in CLOSE; the stream's rows come in where they begin.
