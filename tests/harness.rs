@@ -63,7 +63,7 @@ pub(crate) fn stream_and_ask(script: &str, replay: &str, cut: Cut, question: Opt
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let printed = Printed::default();
     let (registry, clock) = registry(replay, plan, &printed);
-    let settings = Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true };
+    let settings = Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true, checkpoints: None };
     let (sender, mut captured) = mpsc::channel::<Captured>(64);
     let engine = Engine::start(registry, clock, settings, Some(sender), runtime.handle().clone())
         .map_err(|error| error.to_string())?;

@@ -40,7 +40,7 @@ impl Service {
         store.create_stream(NewStream::new("s", 4)).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
         let context = Context { store: Some(store.clone()), ..Context::new(Arc::clone(&clock)) };
-        let settings = Settings { workers: 2, queue_bytes: 1 << 24, replay_time: false };
+        let settings = Settings { workers: 2, queue_bytes: 1 << 24, replay_time: false, checkpoints: None };
         let runtime = tokio::runtime::Handle::current();
         let engine = Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime).unwrap();
         let service = Self { store, engine, _folder: folder };

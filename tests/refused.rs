@@ -163,7 +163,7 @@ pub(crate) fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
     let clock = replay.clock();
     let printer = Arc::new(Mutex::new(std::io::sink()));
     let context = Context { replay: Some(replay), printer, ..Context::new(clock.clone()) };
-    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true };
+    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None };
     Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime.handle().clone()).unwrap()
 }
 

@@ -27,6 +27,11 @@ impl ShardState {
         matches!(self, Self::Active | Self::Pending)
     }
 
+    /// The state of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Active, Self::Idle, Self::Closed].into_iter().find(|state| state.word() == word)
+    }
+
     /// The word of the API.
     pub fn word(self) -> &'static str {
         match self {
@@ -86,6 +91,19 @@ impl Watermarks {
     /// No shards yet. Without an idle timeout shards never become idle. `delay` is the declared disorder.
     pub fn new(idle_timeout: Option<Duration>, idle_policy: IdlePolicy, delay: Duration) -> Self {
         Self { shards: BTreeMap::new(), global: EventTime::MIN, idle_timeout, idle_policy, delay }
+    }
+
+    /// Goes on where an earlier process was. Silence counts from `now`.
+    pub fn restore(
+        &mut self,
+        global: EventTime,
+        shards: impl IntoIterator<Item = (ShardId, ShardState, EventTime)>,
+        now: EventTime,
+    ) {
+        self.global = global;
+        let progress =
+            |(shard, state, watermark)| (shard, ShardProgress { state, watermark, moved_at: now, tip: None });
+        self.shards.extend(shards.into_iter().map(progress));
     }
 
     /// A shard is going to be read. A child starts where its parents ended; a new shard without known parents does

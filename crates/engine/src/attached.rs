@@ -1,17 +1,16 @@
 //! A query as a worker has it: its panes on this worker, and the way to its closer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
-use crossbeam_channel::Sender;
-use millstream_core::{Duration, EventTime, ShardId, Window, WindowSpec};
+use millstream_core::{Duration, EventTime, Offsets, ShardId, Window, WindowSpec};
 
 use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::{Feed, row_text};
 use crate::hot::{CompiledFeed, isolate};
-use crate::message::{LaneId, LeafId, QueryId, ToCloser};
+use crate::message::{CloserLink, LaneId, LeafId, QueryId, ToCloser};
 use crate::pane::{PaneLayout, PaneTable};
 use crate::stats::QueryStats;
 
@@ -23,7 +22,9 @@ pub(crate) struct Attachment {
     /// The lanes it reads, and what it does with the rows of their sources.
     pub(crate) lanes: Vec<LaneId>,
     pub(crate) parts: Vec<Arc<Part>>,
-    pub(crate) closer: Sender<ToCloser>,
+    /// Where each source's shards begin for it, if its readers begin earlier.
+    pub(crate) after: Arc<HashMap<String, Offsets>>,
+    pub(crate) closer: CloserLink,
     pub(crate) stats: Arc<QueryStats>,
 }
 
@@ -71,12 +72,10 @@ impl Attached {
         for key in wanted {
             self.hand_over(key);
         }
-        self.tell(ToCloser::Snapped);
     }
 
-    /// The closer ends before its query only when the whole query is being dropped.
     pub(crate) fn tell(&self, message: ToCloser) {
-        let _ = self.attachment.closer.send(message);
+        self.attachment.closer.tell(message);
     }
 
     /// Takes a batch of one of its sources.
@@ -107,7 +106,7 @@ impl Attached {
             );
             faults.report(std::mem::take(&mut feed.late));
             if let Some(reason) = feed.broken {
-                let _ = attachment.closer.send(ToCloser::Failed(reason));
+                attachment.closer.tell(ToCloser::Failed(reason));
             }
         }
         attachment.stats.rejected.add(bad_rows.len() as u64);

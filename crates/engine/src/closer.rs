@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use datafusion::error::DataFusionError;
-use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, Watermarks};
+use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, ShardState, Watermarks};
 
+use crate::checkpoint::{CheckpointLink, Cut, Done, Saver, ShardPosition, SourcePosition};
 use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::Late;
-use crate::message::{LeafId, Progress, ProgressKind, QueryId, ToCloser, ToWorker, Unsettled};
+use crate::message::{CloserLink, LeafId, Progress, ProgressKind, QueryId, Said, ToCloser, ToWorker, Unsettled};
 use crate::operators::Taken;
 use crate::output::{Output, OutputError};
 use crate::stages::{Emitted, Stages};
@@ -48,7 +49,9 @@ pub(crate) enum Time {
 /// Everything a closer is made of.
 pub(crate) struct Closer {
     pub(crate) query: QueryId,
-    pub(crate) inbox: Receiver<ToCloser>,
+    pub(crate) inbox: Receiver<Said>,
+    /// The way to this inbox, for answers.
+    pub(crate) answer: CloserLink,
     pub(crate) workers: Vec<Sender<ToWorker>>,
     pub(crate) name: Arc<str>,
     pub(crate) stages: Stages,
@@ -66,7 +69,34 @@ pub(crate) struct Closer {
     pub(crate) inputs: HashMap<Arc<str>, Input>,
     /// The source that feeds a leaf.
     pub(crate) sources: HashMap<LeafId, Arc<str>>,
+    pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) state: State,
+}
+
+/// The checkpoints of a query.
+pub(crate) struct Checkpoints {
+    link: CheckpointLink,
+    interval: Duration,
+    /// When the next one is due.
+    next: EventTime,
+    next_chunk: u64,
+    /// Whether anything has happened since the last one.
+    has_news: bool,
+    /// Those that were asked for.
+    wanted: Vec<Wanted>,
+}
+
+impl Checkpoints {
+    pub(crate) fn new(link: CheckpointLink, interval: Duration, next: EventTime, next_chunk: u64) -> Self {
+        Self { link, interval, next, next_chunk, has_news: false, wanted: Vec::new() }
+    }
+}
+
+/// A checkpoint that somebody waits for.
+struct Wanted {
+    last: bool,
+    savepoint: Option<String>,
+    done: Done,
 }
 
 /// One source, seen from a query.
@@ -95,9 +125,21 @@ pub(crate) struct State {
 
 /// A question to all workers that is not answered by all yet.
 struct Snap {
-    waiting: usize,
+    /// The workers that have answered.
+    answered: Vec<bool>,
     close: EventTime,
     look: bool,
+    /// A checkpoint is to be taken of exactly what was before the answers.
+    checkpoint: bool,
+    /// What workers said behind their answer, which is not part of the checkpoint.
+    held: Vec<Said>,
+}
+
+impl State {
+    /// Goes on where a checkpoint was.
+    pub(crate) fn restored(watermark: EventTime, emitted_until: EventTime) -> Self {
+        Self { watermark, closed: emitted_until, dirty: true, ..Self::default() }
+    }
 }
 
 impl Default for State {
@@ -157,17 +199,32 @@ impl Closer {
         }
     }
 
-    fn step(&mut self, message: Option<ToCloser>) -> Result<(), Ending> {
+    /// Takes a message and all that are there behind it, and does what is due.
+    pub(crate) fn step(&mut self, message: Option<Said>) -> Result<(), Ending> {
         let mut next = message;
         // Everything that is there already is taken before looking at time: fewer, larger looks under load.
         while let Some(message) = next {
-            self.take(message)?;
+            self.hear(message)?;
             next = self.inbox.try_recv().ok();
         }
         if let Time::Clock(clock) = &self.time {
             self.state.now = clock.now();
         }
         self.advance()
+    }
+
+    /// Takes a message, unless it is behind the cut of a checkpoint that is being taken: then it waits.
+    fn hear(&mut self, said: Said) -> Result<(), Ending> {
+        if let Some(snap) = self.state.snap.as_mut().filter(|snap| snap.checkpoint)
+            && said.by.is_some_and(|worker| snap.answered[worker])
+        {
+            snap.held.push(said);
+            return Ok(());
+        }
+        match said {
+            Said { by: Some(worker), what: ToCloser::Snapped } => self.snapped(worker),
+            Said { what, .. } => self.take(what),
+        }
     }
 
     fn take(&mut self, message: ToCloser) -> Result<(), Ending> {
@@ -185,7 +242,14 @@ impl Closer {
                 let taken = self.stages.take_groups(leaf, slice, groups)?;
                 self.account(leaf, &ShardId::from(""), taken);
             }
-            ToCloser::Snapped => self.snapped()?,
+            ToCloser::Snapped => {}
+            ToCloser::Checkpoint { last, savepoint, done } => match &mut self.checkpoints {
+                Some(checkpoints) => checkpoints.wanted.push(Wanted { last, savepoint, done }),
+                None => {
+                    // Who asked may have left.
+                    let _ = done.send(Err("no checkpoints are taken: the service has no folder for them".to_owned()));
+                }
+            },
             ToCloser::Settle(token) => {
                 self.state.in_rounds.get_or_insert(true);
                 // Whoever settled before may have been stopped meanwhile.
@@ -202,6 +266,10 @@ impl Closer {
             }
             ToCloser::Failed(reason) => return Err(Ending::Failed(reason)),
             ToCloser::Stop => return Err(Ending::Stopped),
+            ToCloser::Drop => {
+                self.output.finish();
+                return Err(Ending::Stopped);
+            }
         }
         Ok(())
     }
@@ -244,6 +312,10 @@ impl Closer {
 
     fn progress(&mut self, Progress { source, shard, kind }: Progress) {
         let Some(input) = self.inputs.get_mut(&source) else { return };
+        if let Some(checkpoints) = &mut self.checkpoints {
+            // Silence changes nothing that must be kept.
+            checkpoints.has_news |= !matches!(kind, ProgressKind::Tip { .. } | ProgressKind::Behind { .. });
+        }
         let mut now = self.state.now;
         if let (Time::Arrivals, ProgressKind::Moved { arrival: at, .. } | ProgressKind::Tip { as_of: at }) =
             (&self.time, &kind)
@@ -295,6 +367,10 @@ impl Closer {
         if self.state.snap.is_some() {
             return Ok(());
         }
+        if self.is_checkpoint_due() {
+            self.ask_workers(false, true);
+            return Ok(());
+        }
         let settling = !self.state.settling.is_empty();
         let is_shown = self.is_updating && !self.ended() && matches!(self.time, Time::Clock(_)) && !settling;
         let looks = self.refresh.is_some() && self.state.now >= self.state.next_look;
@@ -302,7 +378,7 @@ impl Closer {
             let look = looks && self.state.dirty;
             let has_moved = self.state.watermark > self.state.closed;
             if look || has_moved && self.stages.is_due(self.state.watermark) {
-                self.ask_workers(look);
+                self.ask_workers(look, false);
                 return Ok(());
             }
             // Nothing that workers have can close yet; later stages may go on.
@@ -315,7 +391,7 @@ impl Closer {
             self.state.dirty &= !looks;
         }
         if self.ended() && (self.state.closed == EventTime::MAX) {
-            return Err(Ending::Finished);
+            return self.finish();
         }
         self.state.settling.clear();
         Ok(())
@@ -332,26 +408,83 @@ impl Closer {
         !self.inputs.is_empty() && self.inputs.values().all(|input| input.ended == self.workers.len())
     }
 
-    /// Asks the workers for what closes; what they answer comes with [`ToCloser::Snapped`] behind it.
-    fn ask_workers(&mut self, look: bool) {
+    /// Asks the workers for what closes, or for all; what they answer comes with [`ToCloser::Snapped`] behind it.
+    fn ask_workers(&mut self, look: bool, checkpoint: bool) {
         self.state.dirty &= !look;
         let close = self.state.watermark.max(self.state.closed);
-        self.state.snap = Some(Snap { waiting: self.workers.len(), close, look });
-        for worker in &self.workers {
+        let answered = vec![false; self.workers.len()];
+        self.state.snap = Some(Snap { answered, close, look, checkpoint, held: Vec::new() });
+        let all = look || checkpoint || self.takes_all;
+        for (number, worker) in self.workers.iter().enumerate() {
+            let answer = CloserLink { worker: Some(number), ..self.answer.clone() };
             // Workers outlive closers, except when the whole engine stops.
-            let _ = worker.send(ToWorker::Snap { query: self.query, close, all: look || self.takes_all });
+            let _ = worker.send(ToWorker::Snap { query: self.query, close, all, answer });
         }
     }
 
-    fn snapped(&mut self) -> Result<(), Ending> {
+    fn snapped(&mut self, worker: usize) -> Result<(), Ending> {
         let Some(snap) = &mut self.state.snap else { return Ok(()) };
-        snap.waiting -= 1;
-        if snap.waiting > 0 {
+        snap.answered[worker] = true;
+        if !snap.answered.iter().all(|answered| *answered) {
             return Ok(());
         }
-        let (close, look) = (snap.close, snap.look);
-        self.state.snap = None;
-        self.run_stages(close, look)
+        let Some(snap) = self.state.snap.take() else { return Ok(()) };
+        self.run_stages(snap.close, snap.look)?;
+        if snap.checkpoint {
+            self.cut(false)?;
+        }
+        snap.held.into_iter().try_for_each(|said| self.hear(said))
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(|checkpoints| {
+            let is_due = checkpoints.has_news && self.state.now >= checkpoints.next;
+            (is_due || !checkpoints.wanted.is_empty()) && !checkpoints.link.is_busy()
+        })
+    }
+
+    /// Hands the state as it is now to be written.
+    fn cut(&mut self, is_finished: bool) -> Result<(), Ending> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+        let started = std::time::Instant::now();
+        let wanted = std::mem::take(&mut checkpoints.wanted);
+        let last = is_finished || wanted.iter().any(|wanted| wanted.last);
+        let mut saver = Saver::new(checkpoints.next_chunk);
+        self.stages.save(&mut saver)?;
+        self.output.save(&mut saver)?;
+        let (mut done, mut savepoint) = (Vec::new(), None);
+        for one in wanted {
+            done.push(one.done);
+            savepoint = savepoint.or(one.savepoint);
+        }
+        let cut = Cut {
+            taken_at: self.state.now,
+            watermark: self.state.watermark,
+            emitted_until: self.state.closed,
+            sources: self.inputs.iter().map(|(source, input)| input.position(source)).collect(),
+            is_finished,
+            sink: self.output.prepare(last)?,
+            savepoint,
+            done,
+            saver,
+        };
+        checkpoints.next_chunk = cut.saver.next_chunk();
+        checkpoints.next = self.state.now + checkpoints.interval;
+        checkpoints.has_news = false;
+        checkpoints.link.send(cut);
+        self.stats.checkpoints.set_pause(started.elapsed());
+        Ok(())
+    }
+
+    /// The input has ended, and everything was handed on.
+    fn finish(&mut self) -> Result<(), Ending> {
+        match &self.checkpoints {
+            // What was cut before must be written first.
+            Some(checkpoints) if checkpoints.link.is_busy() => return Ok(()),
+            Some(_) => self.cut(true)?,
+            None => self.output.finish(),
+        }
+        Err(Ending::Finished)
     }
 
     /// Emits what is due by `watermark`, and open windows if asked to.
@@ -429,5 +562,32 @@ impl Closer {
 impl Input {
     pub(crate) fn new(watermarks: Watermarks) -> Self {
         Self { watermarks, ended: 0, offsets: HashMap::new() }
+    }
+
+    /// Goes on where a checkpoint was.
+    pub(crate) fn restore(&mut self, position: &SourcePosition, now: EventTime) -> Result<(), String> {
+        let mut shards = Vec::new();
+        for at in &position.shards {
+            let shard = ShardId::from(at.shard.as_str());
+            let state = ShardState::of_word(&at.state).ok_or_else(|| format!("a shard cannot be `{}`", at.state))?;
+            self.offsets.insert(shard.clone(), (at.offset()?, 0));
+            shards.push((shard, state, EventTime(at.watermark)));
+        }
+        self.watermarks.restore(EventTime(position.watermark), shards, now);
+        Ok(())
+    }
+
+    fn position(&self, source: &str) -> SourcePosition {
+        let shards = self.watermarks.shards().map(|(shard, progress)| {
+            let offset = self.offsets.get(shard).and_then(|(offset, _)| offset.as_ref());
+            ShardPosition {
+                shard: shard.as_str().to_owned(),
+                state: progress.state.word().to_owned(),
+                watermark: progress.watermark.0,
+                sequence: offset.map(|offset| offset.sequence().to_owned()),
+                sub_sequence: offset.map_or(0, Offset::sub_sequence),
+            }
+        });
+        SourcePosition { source: source.to_owned(), watermark: self.watermarks.global().0, shards: shards.collect() }
     }
 }

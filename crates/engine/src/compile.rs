@@ -22,6 +22,7 @@ use crate::operators::{
 };
 use crate::pane::PaneLayout;
 use crate::stages::{InnerFeed, RunningStage, Stages};
+use crate::stats::QueryStats;
 
 /// A query that is compiled and not yet started.
 pub(crate) struct Prepared {
@@ -34,6 +35,7 @@ pub(crate) struct Prepared {
     pub(crate) takes_all: bool,
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) sink: Option<Box<dyn millstream_core::Sink>>,
+    pub(crate) stats: Arc<QueryStats>,
 }
 
 impl Inner {
@@ -68,7 +70,7 @@ impl Inner {
             Target::Client { .. } => (None, None),
         };
         let stages = Stages::new(stages, pipeline.key.clone());
-        Ok(Prepared { plan, parts, stages, sources, takes_all, table, sink })
+        Ok(Prepared { plan, parts, stages, sources, takes_all, table, sink, stats: Arc::default() })
     }
 
     fn compile_stage(

@@ -3,15 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_core::{Duration, Offset, Offsets, ShardId};
+use crossbeam_channel::TrySendError;
+use millstream_core::{Duration, EventTime, Offset, Offsets, ShardId};
 use millstream_sql::{QueryAction, SqlError};
 use tokio::sync::oneshot;
 
-use crate::engine::{Inner, QueryState, Running};
-use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
+use crate::durable::SourcePoint;
+use crate::engine::{Inner, Query, QueryState, Running};
+use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
+use crate::start::FULL_INBOX;
 
 /// How long sinks have to complete their files when the service stops.
-const SINK_PATIENCE: Duration = Duration::from_secs(8);
+const SINK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the last checkpoint may take when the service stops; with [`SINK_PATIENCE`] below what a container is given.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 impl Inner {
     pub(crate) async fn pause(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
@@ -40,10 +45,46 @@ impl Inner {
         }
         if let Some(query) = self.lock().queries.get_mut(name) {
             query.is_pausing = false;
-            query.paused_at =
-                read.into_iter().map(|(source, shards)| (source, shards.into_iter().collect::<Offsets>())).collect();
+            let shards = query.stats.shards();
+            let watermarks = |of: &str| -> HashMap<ShardId, EventTime> {
+                let of_source = shards.iter().filter(|(source, ..)| source == of);
+                of_source.map(|(_, shard, stats)| (shard.clone(), stats.watermark)).collect()
+            };
+            let point = |(source, shards): (String, HashMap<ShardId, Offset>)| {
+                let (offsets, watermarks) = (shards.into_iter().collect(), watermarks(&source));
+                (source, SourcePoint { offsets, watermarks })
+            };
+            query.resume.sources = read.into_iter().map(point).collect();
+            query.resume.since = Some(query.started);
+        }
+        // What was read is kept, however long the pause is.
+        if self.settings.checkpoints.is_some() {
+            self.checkpoint(name, None).await?;
         }
         Ok(())
+    }
+
+    /// Takes a checkpoint of a query now, and a savepoint of it if a name is given; answers its number.
+    pub(crate) async fn checkpoint(&self, name: &str, savepoint: Option<String>) -> Result<u64, SqlError> {
+        let (done, taken) = oneshot::channel();
+        let mut message = Said { by: None, what: ToCloser::Checkpoint { last: false, savepoint, done } };
+        loop {
+            let sent = {
+                let state = self.lock();
+                let query = state.queries.get(name);
+                let query = query.ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
+                query.closer.try_send(message)
+            };
+            match sent {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return Err(SqlError::new(format!("`{name}` has ended"))),
+            }
+            self.clock.sleep(FULL_INBOX).await;
+        }
+        let taken =
+            taken.await.map_err(|_| SqlError::new(format!("`{name}` ended before the checkpoint was taken")))?;
+        taken.map_err(|reason| SqlError::new(format!("no checkpoint of `{name}` was taken: {reason}")))
     }
 
     pub(crate) fn resume(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
@@ -73,10 +114,8 @@ impl Inner {
     ) -> Result<(), SqlError> {
         match action {
             QueryAction::Resume => self.resume_locked(state, name),
-            QueryAction::Savepoint(savepoint) => {
-                Err(SqlError::new(format!("the savepoint '{savepoint}' of `{name}` cannot be taken"))
-                    .hint("this engine keeps no state yet"))
-            }
+            // Waits: taken by `execute`, outside the lock.
+            QueryAction::Savepoint(_) => Ok(()),
             QueryAction::Pause => {
                 let engine = Arc::clone(self);
                 let name = name.to_owned();
@@ -87,6 +126,28 @@ impl Inner {
                 });
                 Ok(())
             }
+        }
+    }
+
+    /// A checkpoint that nothing comes behind: sinks make all visible that they have.
+    async fn last_checkpoint(&self, name: &str) {
+        let (done, taken) = oneshot::channel();
+        let message = Said { by: None, what: ToCloser::Checkpoint { last: true, savepoint: None, done } };
+        let closer = self.lock().queries.get(name).map(|query| query.closer.clone());
+        let Some(closer) = closer else { return };
+        let mut message = Some(message);
+        while let Some(next) = message.take() {
+            match closer.try_send(next) {
+                Err(TrySendError::Full(back)) => {
+                    message = Some(back);
+                    self.clock.sleep(FULL_INBOX).await;
+                }
+                Err(TrySendError::Disconnected(_)) => return,
+                Ok(()) => {}
+            }
+        }
+        if let Ok(Err(reason)) = taken.await {
+            tracing::warn!(query = name, %reason, "the last checkpoint was not taken");
         }
     }
 
@@ -132,20 +193,39 @@ impl Inner {
     pub(crate) fn drop_query(&self, state: &mut Running, name: &str) {
         let Some(query) = state.queries.remove(name) else { return };
         self.leave_lanes(state, query.id, false);
-        // Its closer ends when the last sender is dropped, with the query here and in the workers.
-        let _ = query.closer.try_send(ToCloser::Stop);
+        if let Some(writer) = query.writer {
+            writer.abort();
+        }
+        let (closer, clock) = (query.closer, Arc::clone(&self.clock));
+        crate::threads::task(&self.runtime, async move {
+            let mut message = Said { by: None, what: ToCloser::Drop };
+            // It still takes what is before this; a closer that is gone has ended by itself.
+            while let Err(TrySendError::Full(back)) = closer.try_send(message) {
+                message = back;
+                clock.sleep(FULL_INBOX).await;
+            }
+        });
     }
 
     pub(crate) async fn shutdown(&self) {
-        {
+        let names: Vec<String> = {
             let mut state = self.lock();
             state.stopping = true;
             for lane in state.lanes.values() {
                 lane.stop.send_replace(true);
             }
-            for query in state.queries.values() {
-                let _ = query.closer.send_timeout(ToCloser::Stop, std::time::Duration::from_secs(1));
+            let runs = |query: &&Query| !matches!(*query.state.borrow(), QueryState::Finished | QueryState::Failed(_));
+            state.queries.values().filter(runs).map(|query| query.plan.name.clone()).collect()
+        };
+        if self.settings.checkpoints.is_some() {
+            let last = futures::future::join_all(names.iter().map(|name| self.last_checkpoint(name)));
+            if tokio::time::timeout(LAST_CHECKPOINT.to_std(), last).await.is_err() {
+                tracing::warn!("the last checkpoint took too long; the next start goes on from the one before");
             }
+        }
+        for query in self.lock().queries.values() {
+            let stop = Said { by: None, what: ToCloser::Stop };
+            let _ = query.closer.send_timeout(stop, std::time::Duration::from_secs(1));
         }
         self.tell_workers(|| ToWorker::Stop);
         // Real time, not the engine's clock: that of a replay stands still once its records have been read.

@@ -3,14 +3,14 @@
 //! Scripts take effect whole or not at all: they are planned against a copy of the catalog, their queries are compiled,
 //! and only then is anything started. Queries that are defined together share one reader per source.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
-use millstream_core::{Clock, Connectors, Emission, EventTime, Offsets};
+use millstream_core::{Clock, Connectors, Delivery, Emission, EventTime};
 use millstream_sql::{
     Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Position, Session, ShowKind, SqlError, SystemTable, Target,
     Warning,
@@ -18,12 +18,13 @@ use millstream_sql::{
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::attached::Part;
+use crate::durable::{CheckpointSettings, ResumePoint};
 use crate::errors::{ERROR_STREAM, error_stream_schema};
 use crate::faults::FaultLog;
 use crate::lane::Pinning;
 use crate::live_table::{Holds, LiveTable};
 use crate::merge::Merge;
-use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
+use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::output::Captured;
 use crate::reference::References;
 use crate::source::SourceSpec;
@@ -39,7 +40,7 @@ const ERROR_STREAM_ROWS: usize = 10_000;
 pub(crate) const MAX_QUERIES: usize = 1000;
 
 /// How the engine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Settings {
     /// Worker threads.
     pub workers: usize,
@@ -47,6 +48,8 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Time is the newest arrival instead of the clock: for replays.
     pub replay_time: bool,
+    /// Where state is kept; `None`: it ends with the process.
+    pub checkpoints: Option<CheckpointSettings>,
 }
 
 /// What a statement did.
@@ -171,6 +174,8 @@ pub struct QueryInfo {
     pub pipeline: Arc<Pipeline>,
     pub stats: Arc<QueryStats>,
     pub started: EventTime,
+    /// What readers of its sink are promised over restarts; of a live table that it is there again as it was.
+    pub delivery: Delivery,
 }
 
 /// The engine. Cheap to clone.
@@ -234,13 +239,18 @@ pub(crate) struct Query {
     pub(crate) plan: ContinuousQuery,
     /// Its work on each source, by the source's name.
     pub(crate) parts: Vec<(String, Arc<Part>)>,
-    pub(crate) closer: Sender<ToCloser>,
+    pub(crate) closer: Sender<Said>,
     pub(crate) stats: Arc<QueryStats>,
     pub(crate) state: watch::Sender<QueryState>,
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) started: EventTime,
-    /// Where a paused query goes on, by source.
-    pub(crate) paused_at: HashMap<String, Offsets>,
+    /// Where its readers begin, or went on the last time.
+    pub(crate) resume: ResumePoint,
+    /// Writes its checkpoints.
+    pub(crate) writer: Option<tokio::task::AbortHandle>,
+    /// The query that goes when this one has caught up with it.
+    pub(crate) replaces: Option<String>,
+    pub(crate) delivery: Delivery,
     /// It was asked to pause, and not all workers have answered.
     pub(crate) is_pausing: bool,
 }
@@ -261,6 +271,7 @@ impl Query {
             pipeline: Arc::clone(&self.plan.pipeline),
             stats: Arc::clone(&self.stats),
             started: self.started,
+            delivery: self.delivery,
         }
     }
 }
@@ -268,6 +279,16 @@ impl Query {
 impl Inner {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Running> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Inner {
+    /// Threads end with the engine, however it goes.
+    fn drop(&mut self) {
+        for query in self.lock().queries.values() {
+            let _ = query.closer.try_send(Said { by: None, what: ToCloser::Stop });
+        }
+        self.tell_workers(|| ToWorker::Stop);
     }
 }
 
@@ -307,12 +328,12 @@ impl Engine {
         let inner = Inner {
             connectors,
             clock,
+            budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             settings,
             capture,
             runtime,
             session,
             workers,
-            budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             errors,
             faults,
             references: References::default(),
@@ -407,6 +428,11 @@ impl Engine {
             }
         }
         failures
+    }
+
+    /// Takes a checkpoint of a query now; answers its number when it is durable.
+    pub async fn checkpoint(&self, name: &str) -> Result<u64, SqlError> {
+        self.inner.checkpoint(name, None).await
     }
 
     /// Stops all readers, lets the sinks complete what they have, and ends.

@@ -1,11 +1,12 @@
 //! Scripts into effect: plan all, compile all, then start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use millstream_sql::{Catalog, Effect, Lookup, QueryAction, SqlError, Statement, apply, parse};
 
 use crate::compile::Prepared;
+use crate::durable::Origin;
 use crate::engine::{Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
 use crate::live_table::LiveTable;
 use crate::lookup::{Contents, look_up, scanned};
@@ -14,7 +15,7 @@ use crate::system::progress;
 /// A statement's effect, compiled as far as it can be without starting anything.
 enum Step {
     Done(Outcome),
-    Start(Box<Prepared>),
+    Start(Box<Prepared>, Option<Box<Origin>>),
     LookUp { statement: String, lookup: Lookup },
     Drop { statement: String, kind: &'static str, name: String },
     Alter { statement: String, name: String, action: QueryAction },
@@ -26,7 +27,8 @@ impl Inner {
         let mut catalog = state.catalog.clone();
         let mut steps = Vec::new();
         let mut tables = HashMap::new();
-        let mut definitions = Vec::new();
+        let mut definitions: Vec<(String, String)> = Vec::new();
+        let mut dropped = HashSet::new();
         for (index, script) in scripts.iter().enumerate() {
             let failed = |error| ScriptError { script: index, error };
             for statement in parse(&script.text).map_err(failed)? {
@@ -37,11 +39,15 @@ impl Inner {
                 {
                     definitions.push((name, definition(&effect, &statement)));
                 }
-                let step = self.prepare(&state, &catalog, &mut tables, &statement, effect);
-                steps.push((index, step.map_err(|error| failed(error.at(statement.at)))?));
+                let step = self.prepare(&state, &catalog, &mut tables, &dropped, &statement, effect);
+                let step = step.map_err(|error| failed(error.at(statement.at)))?;
+                if let Step::Drop { name, .. } = &step {
+                    dropped.insert(name.clone());
+                }
+                steps.push((index, step));
             }
         }
-        let starting = steps.iter().filter(|(_, step)| matches!(step, Step::Start(_))).count();
+        let starting = steps.iter().filter(|(_, step)| matches!(step, Step::Start(..))).count();
         if state.queries.len() + starting > MAX_QUERIES {
             let error = SqlError::new(format!("there would be more than {MAX_QUERIES} queries"));
             return Err(ScriptError { script: 0, error: error.hint("drop some first") });
@@ -49,8 +55,16 @@ impl Inner {
         if state.stopping {
             return Err(ScriptError { script: 0, error: SqlError::new("the service is stopping") });
         }
-        // From here on everything takes effect; lookups run last and outside the lock.
+        let mut writers = VecDeque::new();
+        for (index, step) in &mut steps {
+            if let Step::Start(prepared, Some(origin)) = step {
+                let claimed = self.claim(origin, prepared).map_err(|error| ScriptError { script: *index, error })?;
+                writers.extend(claimed);
+            }
+        }
+        // From here on everything takes effect; what waits runs last and outside the lock.
         state.catalog = catalog;
+        state.definitions.retain(|(name, _)| !definitions.iter().any(|(defined, _)| defined == name));
         state.definitions.extend(definitions);
         let mut outcomes = Vec::new();
         let mut started = Vec::new();
@@ -59,11 +73,24 @@ impl Inner {
                 index,
                 match step {
                     Step::Done(outcome) => Ok(outcome),
-                    Step::Start(prepared) => self.start_query(&mut state, *prepared, &mut started),
+                    Step::Start(prepared, origin) => {
+                        let durable = origin.and_then(|origin| Some((*origin, writers.pop_front()?)));
+                        self.start_query(&mut state, *prepared, durable, &mut started)
+                    }
                     Step::Drop { statement, kind, name } => {
+                        let folder = started.contains(&name);
                         self.drop_query(&mut state, &name);
+                        if !folder {
+                            self.forget_state(&name, None);
+                        }
                         state.definitions.retain(|(defined, _)| *defined != name);
                         Ok(Outcome::Dropped { statement, kind, name })
+                    }
+                    Step::Alter { statement, name, action: QueryAction::Savepoint(savepoint) } => {
+                        drop(state);
+                        let taken = self.runtime.block_on(self.checkpoint(&name, Some(savepoint)));
+                        state = self.lock();
+                        taken.map(|_| Outcome::Altered { statement, name })
                     }
                     Step::Alter { statement, name, action } => {
                         self.alter(&mut state, &name, action).map(|()| Outcome::Altered { statement, name })
@@ -88,6 +115,7 @@ impl Inner {
         state: &Running,
         catalog: &Catalog,
         tables: &mut HashMap<String, Arc<LiveTable>>,
+        dropped: &HashSet<String>,
         statement: &Statement,
         effect: Effect,
     ) -> Result<Step, SqlError> {
@@ -98,11 +126,13 @@ impl Inner {
                 Step::Done(Outcome::Created { statement: text, kind, name })
             }
             Effect::Query(query) => {
-                let prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
+                let mut prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
+                let is_new = dropped.contains(&prepared.plan.name);
+                let origin = self.origin(&mut prepared, is_new)?;
                 if let Some(table) = &prepared.table {
                     tables.insert(prepared.plan.name.clone(), Arc::clone(table));
                 }
-                Step::Start(Box::new(prepared))
+                Step::Start(Box::new(prepared), origin.map(Box::new))
             }
             Effect::Dropped { kind, name } => Step::Drop { statement: text, kind, name },
             Effect::Rows(lookup) => Step::LookUp { statement: text, lookup },
@@ -141,10 +171,6 @@ impl Inner {
 /// What is wrong with an effect although the catalog has all it names.
 pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
     match effect {
-        Effect::Query(query) if query.replaces || query.start.is_some() => {
-            Err(SqlError::new(format!("`{}` cannot be replaced or started from another place", query.name))
-                .hint("this engine keeps no state yet: DROP it, and create it again"))
-        }
         Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, .. }
             if !state.queries.contains_key(name) =>
         {

@@ -54,8 +54,7 @@ impl Feed<'_> {
                 let times = times.filter(|_| matches!(into, Into::Closer { timed: true }));
                 let message =
                     ToCloser::Rows { leaf: part.leaf, shard: self.shard.clone(), arrival: self.arrival, rows, times };
-                // The closer ends before its query only when the whole query is being dropped.
-                let _ = self.attachment.closer.send(message);
+                self.attachment.closer.tell(message);
                 Ok(0)
             }
             (CompiledFeed::Groups(groups), Into::Panes { layout, spec, lateness }) => {

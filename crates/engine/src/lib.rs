@@ -13,10 +13,12 @@
 mod attached;
 mod batch;
 mod check;
+mod checkpoint;
 mod close;
 mod closer;
 mod compile;
 mod control;
+mod durable;
 mod engine;
 mod errors;
 mod execute;
@@ -44,10 +46,11 @@ mod window_assign;
 mod worker;
 
 pub use batch::{BatchResult, BatchRun, run_batch};
+pub use durable::{CheckpointSettings, OpenStore};
 pub use engine::{
     CheckReport, Checked, ClientRows, Engine, Outcome, QueryInfo, QueryState, Script, ScriptError, Settings,
 };
 pub use errors::{ERROR_STREAM, error_stream_schema};
 pub use live_table::{Change, ChangeKind, LiveTable, Snapshot};
 pub use output::Captured;
-pub use stats::{Counter, QueryStats, ShardStats, SourceStats};
+pub use stats::{CheckpointInfo, Counter, QueryStats, ShardStats, SourceStats};

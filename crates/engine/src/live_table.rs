@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::Result;
 use millstream_core::{EventTime, Window};
 use millstream_sql::LiveTableSettings;
 use tokio::sync::watch;
+
+use crate::checkpoint::{Saved, SavedChunk, Saver, Slot};
 
 /// Watchers who missed more rows than this start from a snapshot.
 const MAX_KEPT_CHANGE_ROWS: usize = 50_000;
@@ -72,12 +74,23 @@ enum Content {
     Windows(BTreeMap<Window, WindowRows>),
     /// One row for each key.
     Keyed(HashMap<OwnedRow, OwnedRow>),
-    /// Rows in the order they came, with the time they did.
-    Appended(VecDeque<(EventTime, RecordBatch)>),
+    /// Rows in the order they came.
+    Appended(VecDeque<AppendedRows>),
+}
+
+/// Rows that came together, or were brought together by a checkpoint.
+struct AppendedRows {
+    came: EventTime,
+    rows: RecordBatch,
+    /// So many rows before these are gone already.
+    gone: usize,
+    slot: Slot,
 }
 
 struct WindowRows {
     rows: RecordBatch,
+    /// Where a checkpoint has them.
+    slot: Slot,
     /// Key to row, while the window is open: what the next view is compared with.
     open: Option<HashMap<OwnedRow, OwnedRow>>,
 }
@@ -162,7 +175,7 @@ impl LiveTable {
                 let columns = state.converters.row.convert_rows(rows.values().map(OwnedRow::row))?;
                 vec![self.batch(columns, rows.len())?]
             }
-            Content::Appended(rows) => rows.iter().map(|(_, rows)| rows.clone()).collect(),
+            Content::Appended(rows) => rows.iter().map(|appended| appended.rows.clone()).collect(),
         };
         Ok(Snapshot { last_change: state.last_change, watermark: state.watermark, rows })
     }
@@ -218,7 +231,7 @@ impl LiveTable {
             let before = match windows.remove(&window) {
                 Some(WindowRows { open: Some(open), .. }) => open,
                 // A window that was final is given again with rows that came late.
-                Some(WindowRows { rows, open: None }) => state.converters.by_key(&rows, &self.key)?,
+                Some(WindowRows { rows, open: None, .. }) => state.converters.by_key(&rows, &self.key)?,
                 None => HashMap::new(),
             };
             let changed: Vec<u32> = (0..)
@@ -235,7 +248,7 @@ impl LiveTable {
             let changed = take_record_batch(&rows, &UInt32Array::from(changed))?;
             if rows.num_rows() > 0 {
                 let open = (!is_final).then_some(now);
-                windows.insert(window, WindowRows { rows, open });
+                windows.insert(window, WindowRows { rows, slot: Slot::default(), open });
             }
             if gone_rows > 0 {
                 state.record(ChangeKind::Delete, self.batch(gone, gone_rows)?);
@@ -285,9 +298,63 @@ impl LiveTable {
         }
         self.write(|state| {
             let Content::Appended(content) = &mut state.content else { return Ok(()) };
-            content.push_back((now, rows.clone()));
+            content.push_back(AppendedRows { came: now, rows: rows.clone(), gone: 0, slot: Slot::default() });
             state.record(ChangeKind::Upsert, rows);
             state.enforce_appended(self, now);
+            Ok(())
+        })
+    }
+
+    /// What a checkpoint keeps of it: closed windows and appended rows. Open windows and rows by key come from the
+    /// query's state again.
+    pub(crate) fn save(&self, saver: &mut Saver) -> Result<()> {
+        saver.scope("table");
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut state.content {
+            Content::Windows(windows) => {
+                for (window, kept) in windows.iter_mut().filter(|(_, kept)| kept.open.is_none()) {
+                    let WindowRows { rows, slot, .. } = kept;
+                    saver.chunk(slot, "windows", &(window.start.0, window.end.0), || Ok(rows.clone()))?;
+                }
+            }
+            Content::Appended(content) => {
+                bring_together(content, &self.schema)?;
+                for AppendedRows { came, rows, gone, slot } in content {
+                    if *slot == Slot::default() {
+                        *gone = 0;
+                    }
+                    saver.chunk(slot, "appended", &(came.0, *gone), || Ok(rows.clone()))?;
+                }
+            }
+            Content::Keyed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes saved rows on. Columns are found by name and type; what is new is NULL in old rows.
+    pub(crate) fn load(&self, saved: &mut Saved) -> Result<()> {
+        saved.scope("table");
+        let (windows, appended) = (saved.chunks("windows"), saved.chunks("appended"));
+        self.write(|state| {
+            match &mut state.content {
+                Content::Windows(content) => {
+                    for chunk in windows {
+                        let (start, end): (i64, i64) = chunk.note()?;
+                        let window = Window { start: EventTime(start), end: EventTime(end) };
+                        let (rows, slot) = renamed(&chunk, &self.schema)?;
+                        content.insert(window, WindowRows { rows, slot, open: None });
+                    }
+                }
+                Content::Appended(content) => {
+                    for chunk in appended {
+                        let (came, gone): (i64, usize) = chunk.note()?;
+                        let (rows, slot) = renamed(&chunk, &self.schema)?;
+                        let rows = rows.slice(gone.min(rows.num_rows()), rows.num_rows().saturating_sub(gone));
+                        content.push_back(AppendedRows { came: EventTime(came), rows, gone, slot });
+                    }
+                }
+                Content::Keyed(_) => {}
+            }
             Ok(())
         })
     }
@@ -300,6 +367,34 @@ impl LiveTable {
             Ok(())
         })
     }
+}
+
+/// Rows that came since the last checkpoint become one batch: it has one chunk then, and the time of its newest rows.
+fn bring_together(content: &mut VecDeque<AppendedRows>, schema: &SchemaRef) -> Result<()> {
+    let new = content.iter().position(|appended| appended.slot == Slot::default()).unwrap_or(content.len());
+    let Some(came) = content.back().map(|newest| newest.came).filter(|_| content.len() > new + 1) else {
+        return Ok(());
+    };
+    let rows = concat_batches(schema, content.range(new..).map(|appended| &appended.rows))?;
+    content.truncate(new);
+    content.push_back(AppendedRows { came, rows, gone: 0, slot: Slot::default() });
+    Ok(())
+}
+
+/// Saved rows with the columns of the table as it is now; they keep their slot only if they are the same.
+fn renamed(chunk: &SavedChunk, schema: &SchemaRef) -> Result<(RecordBatch, Slot)> {
+    let before = chunk.rows.schema();
+    if before.fields() == schema.fields() {
+        return Ok((RecordBatch::try_new(Arc::clone(schema), chunk.rows.columns().to_vec())?, chunk.slot));
+    }
+    let column = |field: &arrow::datatypes::FieldRef| match chunk.rows.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
+        _ => arrow::array::new_null_array(field.data_type(), chunk.rows.num_rows()),
+    };
+    let nullable = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let nullable = Arc::new(arrow::datatypes::Schema::new(nullable.collect::<Vec<_>>()));
+    let columns = schema.fields().iter().map(column).collect();
+    Ok((RecordBatch::try_new(nullable, columns)?, Slot::default()))
 }
 
 impl Converters {
@@ -325,7 +420,7 @@ impl State {
         match &self.content {
             Content::Windows(windows) => windows.values().map(|window| window.rows.num_rows()).sum(),
             Content::Keyed(rows) => rows.len(),
-            Content::Appended(rows) => rows.iter().map(|(_, rows)| rows.num_rows()).sum(),
+            Content::Appended(rows) => rows.iter().map(|appended| appended.rows.num_rows()).sum(),
         }
     }
 
@@ -371,13 +466,21 @@ impl State {
         let mut rows = self.row_count();
         let Content::Appended(content) = &mut self.content else { return };
         let mut gone = Vec::new();
-        while let Some((came, oldest)) = content.front() {
-            let expired = table.settings.retention.is_some_and(|kept| *came + kept < now);
-            if !expired && (rows <= table.settings.max_rows || content.len() == 1) {
+        while let Some(oldest) = content.front_mut() {
+            let expired = table.settings.retention.is_some_and(|kept| oldest.came + kept < now);
+            let length = oldest.rows.num_rows();
+            let over = if expired { length } else { rows.saturating_sub(table.settings.max_rows).min(length) };
+            if over == 0 {
                 break;
             }
-            rows -= oldest.num_rows();
-            gone.extend(content.pop_front().map(|(_, rows)| rows));
+            rows -= over;
+            if over == length {
+                gone.extend(content.pop_front().map(|oldest| oldest.rows));
+            } else {
+                gone.push(oldest.rows.slice(0, over));
+                oldest.rows = oldest.rows.slice(over, length - over);
+                oldest.gone += over;
+            }
         }
         for rows in gone {
             self.record(ChangeKind::Delete, rows);

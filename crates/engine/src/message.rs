@@ -1,12 +1,15 @@
 //! What readers, workers and closers say to each other. There is no other way between them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
+use crossbeam_channel::Sender;
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::attached::Attachment;
+use crate::checkpoint::Done;
 use crate::merge::Merge;
 use crate::pane::Delta;
 use crate::source::SourceDecoder;
@@ -38,6 +41,8 @@ pub(crate) enum ToWorker {
         decoder: Box<SourceDecoder>,
         stats: Arc<SourceStats>,
         resume: Offsets,
+        /// How far event time of those shards had come there.
+        watermarks: HashMap<ShardId, EventTime>,
         merge: Option<Arc<Merge>>,
     },
     /// Something a reader saw. The permit is the place it takes in the queue.
@@ -47,7 +52,7 @@ pub(crate) enum ToWorker {
     /// A query reads no more; `offsets` learns how far it had read on this worker.
     Detach { query: QueryId, keep_state: bool, offsets: Option<oneshot::Sender<Vec<(String, Offsets)>>> },
     /// Event time has come to `close`. Hand over the query's state of slices that end by then, and of all if `all`.
-    Snap { query: QueryId, close: EventTime, all: bool },
+    Snap { query: QueryId, close: EventTime, all: bool, answer: CloserLink },
     /// Pass the token on once everything before it is done.
     Settle { lane: LaneId, token: Unsettled },
     /// The lane's input has ended.
@@ -58,6 +63,26 @@ pub(crate) enum ToWorker {
     CloseLane { lane: LaneId },
     /// The service stops.
     Stop,
+}
+
+/// The way to the closer of a query, from a worker by its number or from elsewhere.
+#[derive(Clone)]
+pub(crate) struct CloserLink {
+    pub(crate) worker: Option<usize>,
+    pub(crate) inbox: Sender<Said>,
+}
+
+/// A message to a closer, and the worker that sent it.
+pub(crate) struct Said {
+    pub(crate) by: Option<usize>,
+    pub(crate) what: ToCloser,
+}
+
+impl CloserLink {
+    /// The closer ends before its query only when the whole query is being dropped.
+    pub(crate) fn tell(&self, what: ToCloser) {
+        let _ = self.inbox.send(Said { by: self.worker, what });
+    }
 }
 
 /// To the closer of a query, in order from each worker.
@@ -77,8 +102,12 @@ pub(crate) enum ToCloser {
     Ended { source: Arc<str> },
     /// A worker cannot go on with this query.
     Failed(String),
-    /// Stop. What is open stays unfinished.
+    /// Take a checkpoint now; `last`: nothing is to come behind it.
+    Checkpoint { last: bool, savepoint: Option<String>, done: Done },
+    /// Stop. What is open stays as the newest checkpoint has it.
     Stop,
+    /// The query is dropped: its sink shows what it has.
+    Drop,
 }
 
 /// What a shard's movement means for event time.

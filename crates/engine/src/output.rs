@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use millstream_core::{Clock, Duration, Emission, EventTime, Sink, SinkError, Window};
-use tokio::sync::mpsc;
+use millstream_core::{Clock, Duration, Emission, EventTime, Prepared, Sink, SinkError, SinkState, Window};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::checkpoint::Saver;
 use crate::live_table::LiveTable;
 
 /// Emissions that may wait for a slow sink before its query waits too.
@@ -28,7 +29,7 @@ pub struct Captured {
 pub(crate) enum Output {
     LiveTable(Arc<LiveTable>, Option<mpsc::Sender<Captured>>),
     /// Final rows to the task that owns a sink.
-    Sink(mpsc::Sender<Emission>),
+    Sink(mpsc::Sender<ToSink>),
     /// Rows to a client, until it leaves.
     Client(mpsc::Sender<Emission>),
 }
@@ -67,7 +68,8 @@ impl Output {
                 if is_final { capture_rows(table, capture.as_ref(), rows) } else { Ok(()) }
             }
             Self::Sink(_) | Self::Client(_) if !is_final || rows.num_rows() == 0 => Ok(()),
-            Self::Sink(queue) | Self::Client(queue) => send(queue, Emission { rows, window: Some(window) }),
+            Self::Sink(queue) => send(queue, ToSink::Write(Emission { rows, window: Some(window) })),
+            Self::Client(queue) => send(queue, Emission { rows, window: Some(window) }),
         }
     }
 
@@ -78,7 +80,8 @@ impl Output {
                 table.append(rows.clone(), now)?;
                 capture_rows(table, capture.as_ref(), rows)
             }
-            Self::Sink(queue) | Self::Client(queue) => send(queue, Emission { rows, window: None }),
+            Self::Sink(queue) => send(queue, ToSink::Write(Emission { rows, window: None })),
+            Self::Client(queue) => send(queue, Emission { rows, window: None }),
         }
     }
 
@@ -94,6 +97,30 @@ impl Output {
             }
             // Planning lets only live tables take updates.
             Self::Sink(_) | Self::Client(_) => Err(OutputError::Broken("the sink cannot take updates".to_owned())),
+        }
+    }
+
+    /// Asks the sink, behind all that was written, what it needs to go on from here.
+    pub(crate) fn prepare(&self, last: bool) -> Result<Option<oneshot::Receiver<Prepared>>, OutputError> {
+        let Self::Sink(queue) = self else { return Ok(None) };
+        let (reply, prepared) = oneshot::channel();
+        send(queue, ToSink::Prepare { last, reply })?;
+        Ok(Some(prepared))
+    }
+
+    /// The query is over, for good.
+    pub(crate) fn finish(&self) {
+        if let Self::Sink(queue) = self {
+            // A sink that is gone has said why.
+            let _ = send(queue, ToSink::Finish);
+        }
+    }
+
+    /// What a checkpoint keeps of it.
+    pub(crate) fn save(&self, saver: &mut Saver) -> Result<(), OutputError> {
+        match self {
+            Self::LiveTable(table, _) => Ok(table.save(saver)?),
+            Self::Sink(_) | Self::Client(_) => Ok(()),
         }
     }
 
@@ -115,34 +142,90 @@ fn capture_rows(
     capture.blocking_send(Captured { table: table.name().to_owned(), rows }).map_err(|_| OutputError::Gone)
 }
 
-fn send(queue: &mpsc::Sender<Emission>, emission: Emission) -> Result<(), OutputError> {
-    queue.blocking_send(emission).map_err(|_| OutputError::Gone)
+fn send<T>(queue: &mpsc::Sender<T>, message: T) -> Result<(), OutputError> {
+    queue.blocking_send(message).map_err(|_| OutputError::Gone)
 }
 
-/// Owns a sink until its query ends; answers why it stopped before that, if it did.
+/// To the task of a sink, in order.
+pub(crate) enum ToSink {
+    Write(Emission),
+    /// A checkpoint is taken at this point. `last`: nothing comes behind it.
+    Prepare {
+        last: bool,
+        reply: oneshot::Sender<Prepared>,
+    },
+    /// The checkpoint that was prepared last is durable.
+    Commit(oneshot::Sender<()>),
+    /// The query is over: everything is to be made visible.
+    Finish,
+}
+
+/// Owns a sink until its query ends; answers why it stopped before that, if it did, and whether it came to its end.
+/// `recover` is what the newest checkpoint says of it, where checkpoints are taken.
 pub(crate) async fn drive_sink(
     mut sink: Box<dyn Sink>,
-    mut emissions: mpsc::Receiver<Emission>,
+    mut queue: mpsc::Receiver<ToSink>,
     clock: Arc<dyn Clock>,
-) -> Result<(), SinkError> {
+    recover: Option<Option<SinkState>>,
+) -> Result<bool, SinkError> {
+    if let Some(state) = recover {
+        patiently(&clock, sink.as_mut(), Call::Recover(state.as_ref())).await?;
+    }
     loop {
         tokio::select! {
-            emission = emissions.recv() => match emission {
-                Some(emission) => write(sink.as_mut(), &emission, &clock).await?,
-                None => return sink.finish().await,
+            message = queue.recv() => match message {
+                Some(ToSink::Write(emission)) => {
+                    patiently(&clock, sink.as_mut(), Call::Write(&emission)).await?;
+                }
+                Some(ToSink::Prepare { last, reply }) => {
+                    let prepared = patiently(&clock, sink.as_mut(), Call::Prepare { last }).await?;
+                    // A writer that is gone is not waiting.
+                    let _ = reply.send(prepared);
+                }
+                Some(ToSink::Commit(reply)) => {
+                    patiently(&clock, sink.as_mut(), Call::Commit).await?;
+                    let _ = reply.send(());
+                }
+                Some(ToSink::Finish) => {
+                    patiently(&clock, sink.as_mut(), Call::Finish).await?;
+                    return Ok(true);
+                }
+                None => return Ok(false),
             },
             () = clock.sleep(TICK) => sink.tick(clock.now()).await.or_else(retry_later)?,
         }
     }
 }
 
-/// Tries until it works or cannot: the query waits meanwhile, and nothing is lost.
-async fn write(sink: &mut dyn Sink, emission: &Emission, clock: &Arc<dyn Clock>) -> Result<(), SinkError> {
+/// What a sink is asked to do, again and again until it works.
+enum Call<'a> {
+    Recover(Option<&'a SinkState>),
+    Write(&'a Emission),
+    Prepare { last: bool },
+    Commit,
+    Finish,
+}
+
+impl Call<'_> {
+    async fn on(&self, sink: &mut dyn Sink) -> Result<Prepared, SinkError> {
+        match self {
+            Self::Recover(state) => sink.recover(*state).await?,
+            Self::Write(emission) => sink.write(emission).await?,
+            Self::Prepare { last } => return sink.prepare(*last).await,
+            Self::Commit => sink.commit().await?,
+            Self::Finish => sink.finish().await?,
+        }
+        Ok(Prepared::default())
+    }
+}
+
+/// Tries until it works or cannot: the query waits meanwhile, and nothing is lost. Only to prepare gives an answer.
+async fn patiently(clock: &Arc<dyn Clock>, sink: &mut dyn Sink, call: Call<'_>) -> Result<Prepared, SinkError> {
     let mut pause = FIRST_RETRY;
     loop {
-        match sink.write(emission).await {
+        match call.on(sink).await {
             Err(SinkError::Retry { sink, reason }) => {
-                tracing::warn!(%sink, %reason, pause_ms = pause.0, "a sink refused rows; trying again");
+                tracing::warn!(%sink, %reason, pause_ms = pause.0, "a sink cannot go on now; trying again");
                 clock.sleep(pause).await;
                 pause = Duration((pause.0 * 2).min(LONGEST_RETRY.0));
             }

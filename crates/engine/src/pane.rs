@@ -2,12 +2,12 @@
 //!
 //! DataFusion's group tables and accumulators, used directly. Accumulators give their state by giving it up, so a table
 //! is either being filled or frozen into a [`Delta`]: the same thing travels between threads, merges into another table
-//! and (later) is a checkpoint's increment.
+//! and is what a checkpoint keeps.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{SortColumn, lexsort_to_indices};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::Result;
@@ -71,6 +71,11 @@ impl Delta {
     pub(crate) fn states(&self) -> &[Vec<ArrayRef>] {
         &self.states
     }
+
+    /// Keys and states as columns of one batch.
+    pub(crate) fn batch(&self) -> Result<RecordBatch> {
+        columns_batch(self.keys.iter().chain(self.states.iter().flatten()).cloned().collect(), self.groups)
+    }
 }
 
 impl PaneLayout {
@@ -104,6 +109,20 @@ impl PaneLayout {
     pub(crate) fn with_keys(&self, more: impl IntoIterator<Item = Arc<Field>>) -> Self {
         let keys = self.keys.fields().iter().cloned().chain(more);
         Self { keys: Arc::new(Schema::new(keys.collect::<Vec<_>>())), ..self.clone() }
+    }
+
+    /// How many state columns each aggregate has.
+    pub(crate) fn state_columns(&self) -> Result<Vec<usize>> {
+        self.functions.iter().map(|function| Ok(function.state_fields()?.len())).collect()
+    }
+
+    /// A delta that was saved as columns, one behind the other.
+    pub(crate) fn delta(&self, rows: &RecordBatch) -> Result<Delta> {
+        let mut columns = rows.columns().iter().cloned();
+        let keys: Vec<ArrayRef> = columns.by_ref().take(self.keys.fields().len()).collect();
+        let states: Vec<Vec<ArrayRef>> =
+            self.state_columns()?.into_iter().map(|count| columns.by_ref().take(count).collect()).collect();
+        Ok(Delta { keys, states, groups: rows.num_rows() })
     }
 
     fn accumulator(&self, function: &Arc<AggregateFunctionExpr>) -> Result<Box<dyn GroupsAccumulator>> {
@@ -196,6 +215,14 @@ impl PaneTable {
             _ => Ok((Vec::new(), usize::from(self.touched))),
         }
     }
+}
+
+/// Columns as a batch; their names are their numbers.
+pub(crate) fn columns_batch(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let field = |(number, column): (usize, &ArrayRef)| Field::new(number.to_string(), column.data_type().clone(), true);
+    let schema = Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?)
 }
 
 /// Whether an aggregate takes its rows in the order of its ORDER BY and does not sort them itself, as `nth_value`.

@@ -9,6 +9,7 @@ use millstream_core::{EventTime, Window, WindowSpec};
 use millstream_sql::RowTime;
 use std::sync::Arc;
 
+use crate::checkpoint::{Saved, Saver};
 use crate::close::ClosePlan;
 use crate::feed::{row_text, update};
 use crate::hot::{CompiledFeed, isolate};
@@ -130,6 +131,27 @@ impl Stages {
             }
         }
         Ok(emitted)
+    }
+
+    /// Checkpoints are going to be taken.
+    pub(crate) fn remember(&mut self) {
+        self.chain.iter_mut().for_each(|stage| stage.operator.remember());
+    }
+
+    /// The state of every stage. Comes right after [`Self::advance`].
+    pub(crate) fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        self.chain.iter_mut().enumerate().try_for_each(|(number, stage)| {
+            saver.scope(format_args!("stage {number}"));
+            stage.operator.save(saver)
+        })
+    }
+
+    /// Takes a saved state on.
+    pub(crate) fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.chain.iter_mut().enumerate().try_for_each(|(number, stage)| {
+            saved.scope(format_args!("stage {number}"));
+            stage.operator.load(saved)
+        })
     }
 
     /// The rows that came too late for a later stage since this was last asked.

@@ -1,23 +1,30 @@
 //! Starting queries and readers, and hearing of their ends.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use millstream_core::{Boundedness, Duration, IdlePolicy, Offsets, Source, Watermarks};
+use millstream_core::{
+    Boundedness, Clock, Delivery, Duration, EventTime, IdlePolicy, Offset, Resume, ShardId, Source, Start, Watermarks,
+};
 use millstream_sql::{Pipeline, SqlError, Table, Target};
 use tokio::sync::{mpsc, watch};
 
 use crate::attached::{Attachment, Part};
-use crate::closer::{Closer, Ending, Input, State, Time};
+use crate::checkpoint::{Broken, Writer};
+use crate::closer::{Checkpoints, Closer, Ending, Input, State, Time};
 use crate::compile::Prepared;
+use crate::durable::{Origin, ResumePoint, SourcePoint};
 use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, QueryState, Running};
 use crate::lane::{LaneOutput, read};
 use crate::merge::Merge;
-use crate::message::{LaneId, QueryId, ToCloser, ToWorker};
+use crate::message::{CloserLink, LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::output::{Output, SINK_QUEUE, drive_sink};
 use crate::source::{SourceDecoder, SourceSpec};
 use crate::threads;
+
+/// How long to wait for room in a closer's inbox.
+pub(crate) const FULL_INBOX: Duration = Duration(50);
 
 impl Inner {
     /// Starts the closer of a query and the task of its sink; readers come after.
@@ -25,9 +32,10 @@ impl Inner {
         self: &Arc<Self>,
         state: &mut Running,
         prepared: Prepared,
+        durable: Option<(Origin, Writer)>,
         started: &mut Vec<String>,
     ) -> Result<Outcome, SqlError> {
-        let Prepared { mut plan, parts, stages, sources, takes_all, table, sink } = prepared;
+        let Prepared { mut plan, parts, mut stages, sources, takes_all, table, sink, stats } = prepared;
         let id = QueryId(self.next_id());
         if plan.name.is_empty() {
             plan.name = format!("select_{}", id.0);
@@ -36,21 +44,35 @@ impl Inner {
         let statement = plan.sql.clone();
         let (closer_sender, inbox) = crossbeam_channel::bounded(CLOSER_QUEUE);
         let (state_sender, _) = watch::channel(QueryState::Running);
+        let delivery = match (&durable, &sink) {
+            (Some(_), Some(sink)) => sink.delivery(),
+            (Some(_), None) => Delivery::ExactlyOnce,
+            (None, _) => Delivery::Nothing,
+        };
+        let (origin, writer) = durable.unzip();
+        let is_finished = origin.as_ref().is_some_and(Origin::is_finished);
+        let mut sink_queue = None;
         let (output, outcome) = match (&plan.target, &table, sink) {
             (Target::Sink(_), _, Some(sink)) => {
                 let (queue, emissions) = mpsc::channel(SINK_QUEUE);
                 let (clock, failing, query) = (Arc::clone(&self.clock), state_sender.clone(), name.clone());
                 self.open_sinks.send_modify(|open| *open += 1);
                 let done = self.open_sinks.clone();
+                let recover = origin.as_ref().map(|origin| origin.sink.clone());
                 threads::task(&self.runtime, async move {
-                    if let Err(error) = drive_sink(sink, emissions, clock).await {
-                        tracing::error!(%query, %error, "a sink gave up; its query stops");
-                        failing.send_replace(QueryState::Failed(error.to_string()));
-                    } else if matches!(*failing.borrow(), QueryState::Running) {
-                        failing.send_replace(QueryState::Finished);
+                    match drive_sink(sink, emissions, clock, recover).await {
+                        Err(error) => {
+                            tracing::error!(%query, %error, "a sink gave up; its query stops");
+                            failing.send_replace(QueryState::Failed(error.to_string()));
+                        }
+                        Ok(true) if matches!(*failing.borrow(), QueryState::Running) => {
+                            failing.send_replace(QueryState::Finished);
+                        }
+                        Ok(_) => {}
                     }
                     done.send_modify(|open| *open -= 1);
                 });
+                sink_queue = Some(queue.clone());
                 (Output::Sink(queue), Outcome::Created { statement, kind: "query", name: name.clone() })
             }
             (Target::Client { limit }, _, _) => {
@@ -64,17 +86,60 @@ impl Inner {
             ),
             _ => return Err(SqlError::new(format!("the query `{name}` has no output"))),
         };
-        let stats = Arc::default();
         let refresh = match &plan.target {
             Target::LiveTable { settings, .. } if output.shows_open_windows() => settings.refresh,
             _ => None,
         };
-        let inputs = parts
-            .iter()
-            .map(|(source, part)| (Arc::from(source.as_str()), Input::new(watermarks(part, &plan.pipeline))));
+        let now = self.clock.now();
+        let mut inputs: HashMap<Arc<str>, Input> = HashMap::new();
+        for (source, part) in &parts {
+            let mut input = Input::new(watermarks(part, &plan.pipeline));
+            if let Some(position) = origin.as_ref().and_then(|origin| origin.position(source)) {
+                input.restore(position, now).map_err(SqlError::new)?;
+            }
+            inputs.insert(Arc::from(source.as_str()), input);
+        }
+        let closer_state = match &origin {
+            Some(origin) if origin.is_restored => {
+                if let Some(table) = &table {
+                    table.advance(origin.watermark())?;
+                }
+                State::restored(origin.watermark(), origin.emitted_until())
+            }
+            _ => State::default(),
+        };
+        let mut checkpoints = None;
+        let mut writing = None;
+        if let (Some(origin), Some(writer)) = (&origin, writer) {
+            stages.remember();
+            let (link, work) = writer.start(sink_queue);
+            let interval = plan.settings.checkpoint_interval.or(self.checkpoint_interval()).unwrap_or(Duration(0));
+            checkpoints = Some(Checkpoints::new(link, interval, now + interval, origin.next_chunk()));
+            let (failing, finished, query) = (closer_sender.clone(), state_sender.clone(), name.clone());
+            let clock = Arc::clone(&self.clock);
+            writing = Some(self.runtime.spawn(async move {
+                match work.await {
+                    Ok(true) => {
+                        finished.send_if_modified(|state| {
+                            let is_running = matches!(state, QueryState::Running);
+                            if is_running {
+                                *state = QueryState::Finished;
+                            }
+                            is_running
+                        });
+                    }
+                    Ok(false) | Err(Broken::SinkGone) => {}
+                    Err(broken) => {
+                        tracing::error!(%query, %broken, "checkpoints end; the query stops");
+                        fail_closer(&failing, &broken.to_string(), &clock).await;
+                    }
+                }
+            }));
+        }
         let closer = Closer {
             query: id,
             inbox,
+            answer: CloserLink { worker: None, inbox: closer_sender.clone() },
             workers: self.workers.clone(),
             name: name.as_str().into(),
             stages,
@@ -85,19 +150,14 @@ impl Inner {
             faults: self.faults.clone(),
             time: if self.settings.replay_time { Time::Arrivals } else { Time::Clock(Arc::clone(&self.clock)) },
             refresh,
-            inputs: inputs.collect(),
+            inputs,
             sources,
-            state: State::default(),
+            checkpoints,
+            state: closer_state,
         };
         let (engine, ended_name) = (Arc::downgrade(self), name.clone());
-        let has_sink = matches!(plan.target, Target::Sink(_));
-        threads::start(&format!("close-{name}"), move || {
-            let ending = threads::guarded(|| closer.run()).unwrap_or_else(Ending::Failed);
-            if let Some(engine) = engine.upgrade() {
-                engine.ended(&ended_name, id, &ending, has_sink);
-            }
-        })
-        .map_err(|error| SqlError::new(format!("a thread for `{name}` could not be started: {error}")))?;
+        // Who writes the last checkpoint, or the sink's own task, says that the query has finished.
+        let has_sink = matches!(plan.target, Target::Sink(_)) || writing.is_some();
         let query = Query {
             id,
             parts,
@@ -105,56 +165,80 @@ impl Inner {
             stats,
             state: state_sender,
             table,
-            started: self.clock.now(),
-            paused_at: HashMap::new(),
+            started: origin.as_ref().map_or(now, Origin::since),
+            resume: origin.map(|origin| origin.resume).unwrap_or_default(),
+            writer: writing.as_ref().map(tokio::task::JoinHandle::abort_handle),
+            replaces: None,
+            delivery,
             is_pausing: false,
             plan,
         };
+        if is_finished {
+            query.state.send_replace(QueryState::Finished);
+            state.queries.insert(name, query);
+            return Ok(outcome);
+        }
+        threads::start(&format!("close-{name}"), move || {
+            let ending = threads::guarded(|| closer.run()).unwrap_or_else(Ending::Failed);
+            if let Some(engine) = engine.upgrade() {
+                engine.ended(&ended_name, id, &ending, has_sink);
+            }
+        })
+        .map_err(|error| SqlError::new(format!("a thread for `{name}` could not be started: {error}")))?;
         state.queries.insert(name.clone(), query);
         started.push(name);
         Ok(outcome)
     }
 
-    /// One new reader for each source that the queries just started read.
+    /// One new reader for each source that the queries just started read; those that begin in other places have one of
+    /// their own each.
     pub(crate) fn start_readers(self: &Arc<Self>, state: &mut Running, started: &[String]) -> Result<(), SqlError> {
-        let mut lanes: BTreeMap<String, LaneId> = BTreeMap::new();
-        for name in started {
-            let Some(query) = state.queries.get(name) else { continue };
-            for (source, _) in &query.parts {
-                lanes.entry(source.clone()).or_insert_with(|| LaneId(self.next_id()));
-            }
-        }
         let tables: HashMap<String, Arc<Table>> =
             state.catalog.tables().map(|table| (table.decl.name.clone(), Arc::clone(table))).collect();
-        for (source, lane) in &lanes {
-            let table = tables.get(source).ok_or_else(|| SqlError::new(format!("`{source}` was dropped meanwhile")))?;
-            let resume = resume_point(state, source, started);
-            self.open_lane(state, *lane, table, started, resume)?;
+        let mut readings: BTreeMap<Reading, (LaneId, Vec<String>)> = BTreeMap::new();
+        for name in started {
+            let Some(query) = state.queries.get(name) else { continue };
+            let sources: BTreeSet<&String> = query.parts.iter().map(|(source, _)| source).collect();
+            for source in sources {
+                let table = tables.get(source);
+                let table = table.ok_or_else(|| SqlError::new(format!("`{source}` was dropped meanwhile")))?;
+                let reading = Reading::of(source, &query.resume, table.roles.source);
+                let (_, readers) = readings.entry(reading).or_insert_with(|| (LaneId(self.next_id()), Vec::new()));
+                readers.push(name.clone());
+            }
+        }
+        for (Reading { source, .. }, (lane, readers)) in &readings {
+            let resume = resume_point(state, source, readers);
+            self.open_lane(state, *lane, &tables[source], readers, resume)?;
         }
         for name in started {
             let Some(query) = state.queries.get(name) else { continue };
-            let mut read: Vec<LaneId> =
-                query.parts.iter().filter_map(|(source, _)| lanes.get(source).copied()).collect();
-            read.dedup();
-            let attachment = Attachment {
-                query: query.id,
-                name: name.as_str().into(),
-                lanes: read,
-                parts: query.parts.iter().map(|(_, part)| Arc::clone(part)).collect(),
-                closer: query.closer.clone(),
-                stats: Arc::clone(&query.stats),
-            };
-            self.tell_workers(|| ToWorker::Attach(Box::new(attachment.clone())));
+            let read = readings.values().filter(|(_, readers)| readers.contains(name)).map(|(lane, _)| *lane);
+            let after = query.resume.sources.iter().map(|(source, point)| (source.clone(), point.offsets.clone()));
+            let (after, read) = (Arc::new(after.collect()), read.collect::<Vec<_>>());
+            for (number, worker) in self.workers.iter().enumerate() {
+                let attachment = Attachment {
+                    query: query.id,
+                    name: name.as_str().into(),
+                    lanes: read.clone(),
+                    parts: query.parts.iter().map(|(_, part)| Arc::clone(part)).collect(),
+                    after: Arc::clone(&after),
+                    closer: CloserLink { worker: Some(number), inbox: query.closer.clone() },
+                    stats: Arc::clone(&query.stats),
+                };
+                // A worker that is gone means that the engine is stopping.
+                let _ = worker.send(ToWorker::Attach(Box::new(attachment)));
+            }
         }
         // All are made before the first one runs: readers of one replay go through it together.
-        let sources = lanes.into_iter().map(|(name, lane)| {
-            let source =
-                self.connectors.source(&tables[&name].decl).map_err(|error| SqlError::new(error.to_string()))?;
-            Ok((name, lane, source))
+        let sources = readings.into_iter().map(|(reading, (lane, readers))| {
+            let source = self.connectors.source(&tables[&reading.source].decl);
+            Ok((reading, lane, readers, source.map_err(|error| SqlError::new(error.to_string()))?))
         });
-        for (name, lane, source) in sources.collect::<Result<Vec<_>, SqlError>>()? {
-            let resume = resume_point(state, &name, started);
-            self.start_reader(state, lane, &name, source, resume);
+        for (reading, lane, readers, source) in sources.collect::<Result<Vec<_>, SqlError>>()? {
+            let SourcePoint { offsets, .. } = resume_point(state, &reading.source, &readers);
+            let resume = Resume { offsets, start: reading.start, since: reading.since };
+            self.start_reader(state, lane, &reading.source, source, resume);
         }
         Ok(())
     }
@@ -165,7 +249,7 @@ impl Inner {
         lane: LaneId,
         table: &Arc<Table>,
         started: &[String],
-        resume: Offsets,
+        resume: SourcePoint,
     ) -> Result<(), SqlError> {
         let name = &table.decl.name;
         if !state.sources.contains_key(name) {
@@ -187,7 +271,8 @@ impl Inner {
                 lane,
                 decoder,
                 stats: Arc::clone(&source.stats),
-                resume: resume.clone(),
+                resume: resume.offsets.clone(),
+                watermarks: resume.watermarks.clone(),
                 merge: merge.clone(),
             };
             // A worker that is gone means that the engine is stopping.
@@ -212,7 +297,7 @@ impl Inner {
         lane: LaneId,
         name: &str,
         source: Box<dyn Source>,
-        resume: Offsets,
+        resume: Resume,
     ) {
         let (Some(open), Some(shared)) = (state.lanes.get(&lane), state.sources.get(name)) else { return };
         let output = LaneOutput {
@@ -227,7 +312,7 @@ impl Inner {
         };
         let (engine, name) = (Arc::downgrade(self), name.to_owned());
         threads::task(&self.runtime, async move {
-            if let Err(error) = read(source, resume.into(), output).await
+            if let Err(error) = read(source, resume, output).await
                 && let Some(engine) = engine.upgrade()
             {
                 engine.source_failed(lane, &name, &error.to_string());
@@ -262,20 +347,14 @@ impl Inner {
         let state = self.lock();
         let Some(lane) = state.lanes.get(&lane) else { return };
         for query in state.queries.values().filter(|query| lane.readers.contains(&query.id)) {
-            // A query that is behind has a full inbox; it is told when there is room.
-            if let Err(crossbeam_channel::TrySendError::Full(message)) =
-                query.closer.try_send(ToCloser::Failed(reason.to_owned()))
-            {
-                let closer = query.closer.clone();
-                let told = threads::start("source-failed", move || {
-                    // A closer that is gone has ended by itself.
-                    let _ = closer.send(message);
-                });
-                if let Err(error) = told {
-                    tracing::error!(%error, "a query could not be told that its source broke");
-                }
-            }
+            let (closer, reason, clock) = (query.closer.clone(), reason.to_owned(), Arc::clone(&self.clock));
+            threads::task(&self.runtime, async move { fail_closer(&closer, &reason, &clock).await });
         }
+    }
+
+    /// How often checkpoints are taken where a query says nothing else.
+    fn checkpoint_interval(&self) -> Option<Duration> {
+        self.settings.checkpoints.as_ref().map(|checkpoints| checkpoints.interval)
     }
 
     /// A number nothing else has.
@@ -303,7 +382,60 @@ fn watermarks(part: &Part, pipeline: &Pipeline) -> Watermarks {
     }
 }
 
-/// Where the readers of queries that were paused go on.
-fn resume_point(state: &Running, source: &str, started: &[String]) -> Offsets {
-    started.iter().find_map(|name| state.queries.get(name)?.paused_at.get(source).cloned()).unwrap_or_default()
+/// A reading of a source that queries can share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Reading {
+    source: String,
+    start: Option<Start>,
+    since: Option<EventTime>,
+    /// Chunks of a bounded input cannot be cut where another query begins: there all begin in the same place.
+    at: Option<String>,
+}
+
+impl Reading {
+    fn of(source: &str, resume: &ResumePoint, kind: Option<Boundedness>) -> Self {
+        let at = resume.sources.get(source).filter(|_| kind == Some(Boundedness::Bounded));
+        Self {
+            source: source.to_owned(),
+            start: resume.start,
+            since: resume.since,
+            at: at.map(|point| format!("{:?}", point.offsets)),
+        }
+    }
+}
+
+/// Where a reader begins so that none of these queries misses anything: in each shard where the first of them does.
+fn resume_point(state: &Running, source: &str, readers: &[String]) -> SourcePoint {
+    let points = readers.iter().map(|name| state.queries.get(name).and_then(|query| query.resume.sources.get(source)));
+    let Some(points) = points.collect::<Option<Vec<_>>>() else { return SourcePoint::default() };
+    let mut least = points.first().copied().cloned().unwrap_or_default();
+    for point in points.iter().skip(1) {
+        let both = least.offsets.iter().filter_map(|(shard, offset)| {
+            let other = point.offsets.get(shard)?;
+            if other < offset {
+                let watermark = point.watermarks.get(shard).copied().unwrap_or(EventTime::MIN);
+                Some((shard.clone(), other.clone(), watermark))
+            } else {
+                let watermark = least.watermarks.get(shard).copied().unwrap_or(EventTime::MIN);
+                Some((shard.clone(), offset.clone(), watermark))
+            }
+        });
+        let both: Vec<(ShardId, Offset, EventTime)> = both.collect();
+        least = SourcePoint {
+            offsets: both.iter().map(|(shard, offset, _)| (shard.clone(), offset.clone())).collect(),
+            watermarks: both.into_iter().map(|(shard, _, watermark)| (shard, watermark)).collect(),
+        };
+    }
+    // Of a shard without a position nothing has been read, and nothing is known.
+    least.watermarks.retain(|shard, _| least.offsets.get(shard).is_some());
+    least
+}
+
+/// Tells a closer that its query cannot go on; waits while its inbox is full.
+async fn fail_closer(closer: &crossbeam_channel::Sender<Said>, reason: &str, clock: &Arc<dyn Clock>) {
+    let mut message = Said { by: None, what: ToCloser::Failed(reason.to_owned()) };
+    while let Err(crossbeam_channel::TrySendError::Full(back)) = closer.try_send(message) {
+        message = back;
+        clock.sleep(FULL_INBOX).await;
+    }
 }

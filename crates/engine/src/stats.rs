@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use millstream_core::{EventTime, Offset, ShardId, ShardState};
+use millstream_core::{Duration, EventTime, Offset, ShardId, ShardState};
+
+use crate::checkpoint::Manifest;
 
 /// A count that only grows.
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ pub struct QueryStats {
     pub groups: Counter,
     /// Open windows, as of the last look.
     pub open_windows: Counter,
+    /// Its checkpoints.
+    pub checkpoints: Arc<CheckpointStats>,
     progress: Mutex<Progress>,
 }
 
@@ -101,6 +105,66 @@ impl QueryStats {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The newest checkpoint of a query, and how taking it went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// 0: none yet.
+    pub number: u64,
+    pub taken_at: Option<EventTime>,
+    /// Bytes that were written for it.
+    pub bytes: u64,
+    /// Bytes of everything it needs.
+    pub state_bytes: u64,
+    /// From the cut to the manifest, in milliseconds.
+    pub duration_ms: i64,
+    /// How long the query stood still for it, in microseconds.
+    pub pause_us: u64,
+    /// Why the next one has not been written, while that is being tried.
+    pub failing: Option<String>,
+    /// Checkpoints that could not be used when the query was restored, and why.
+    pub skipped: Vec<String>,
+}
+
+/// A query's checkpoints, for whoever asks.
+#[derive(Debug, Default)]
+pub struct CheckpointStats(Mutex<CheckpointInfo>);
+
+impl CheckpointStats {
+    /// The newest checkpoint.
+    pub fn newest(&self) -> CheckpointInfo {
+        self.lock().clone()
+    }
+
+    pub(crate) fn set(&self, manifest: &Manifest, bytes: u64, duration: Duration) {
+        let mut newest = self.lock();
+        newest.number = manifest.number;
+        newest.taken_at = Some(EventTime(manifest.taken_at));
+        newest.bytes = bytes;
+        newest.state_bytes = manifest.chunks.values().map(|place| place.length).sum();
+        newest.duration_ms = duration.0;
+    }
+
+    pub(crate) fn set_pause(&self, pause: std::time::Duration) {
+        self.lock().pause_us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+    }
+
+    pub(crate) fn set_skipped(&self, skipped: Vec<String>) {
+        self.lock().skipped = skipped;
+    }
+
+    pub(crate) fn failing(&self, reason: &str) {
+        self.lock().failing = Some(reason.to_owned());
+    }
+
+    pub(crate) fn recovered(&self) {
+        self.lock().failing = None;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, CheckpointInfo> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

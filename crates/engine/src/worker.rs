@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
-use millstream_core::{Chunk, Duration, EventTime, FormatError, Offsets, ShardId, SourceEvent};
+use millstream_core::{Chunk, Duration, EventTime, FormatError, Offset, Offsets, ShardId, SourceEvent};
 
 use crate::attached::{Attached, Attachment};
 use crate::faults::FaultLog;
@@ -27,6 +27,8 @@ struct Lane {
     queries: Vec<QueryId>,
     /// Queries of lanes that have caught up in a shard, and read it here from then on.
     joined: HashMap<ShardId, Vec<QueryId>>,
+    /// Queries that begin further on in a shard than the lane does.
+    waiting: HashMap<ShardId, Vec<(Offset, QueryId)>>,
     merge: Option<Arc<Merge>>,
     /// Shards that were handed to the lane it merges into.
     handed_over: HashSet<ShardId>,
@@ -49,49 +51,64 @@ impl Worker {
     /// Works until told to stop.
     pub(crate) fn run(mut self) {
         while let Ok(message) = self.inbox.recv() {
-            match message {
-                ToWorker::OpenLane { lane, decoder, stats, resume, merge } => {
-                    let fresh = Lane {
-                        source: decoder.spec().table.decl.name.as_str().into(),
-                        decoder: *decoder,
-                        stats,
-                        offsets: resume,
-                        watermarks: HashMap::new(),
-                        queries: Vec::new(),
-                        joined: HashMap::new(),
-                        merge,
-                        handed_over: HashSet::new(),
-                        failed: false,
-                    };
-                    self.lanes.insert(lane, fresh);
-                }
-                ToWorker::Event { lane, event, permit } => {
-                    self.take(lane, event);
-                    drop(permit);
-                }
-                ToWorker::Attach(attachment) => self.attach(*attachment),
-                ToWorker::Detach { query, keep_state, offsets } => {
-                    let read = self.detach(query, keep_state);
-                    if let Some(offsets) = offsets {
-                        // Whoever asked may be gone; then nobody needs to know.
-                        let _ = offsets.send(read);
-                    }
-                }
-                ToWorker::Snap { query, close, all } => self.snap(query, close, all),
-                ToWorker::Settle { lane, token } => {
-                    self.tell_readers(lane, None, || ToCloser::Settle(token.clone()));
-                }
-                ToWorker::Ended { lane } => {
-                    let source = self.source_of(lane);
-                    self.tell_readers(lane, None, || ToCloser::Ended { source: Arc::clone(&source) });
-                }
-                ToWorker::Promote { lane, into } => self.promote(lane, into),
-                ToWorker::CloseLane { lane } => {
-                    self.lanes.remove(&lane);
-                }
-                ToWorker::Stop => return,
+            if !self.step(message) {
+                return;
             }
         }
+    }
+
+    /// Does what one message asks for. Answers whether there is to be another.
+    pub(crate) fn step(&mut self, message: ToWorker) -> bool {
+        match message {
+            ToWorker::OpenLane { lane, decoder, stats, resume, watermarks, merge } => {
+                let fresh = Lane {
+                    source: decoder.spec().table.decl.name.as_str().into(),
+                    decoder: *decoder,
+                    stats,
+                    offsets: resume,
+                    watermarks,
+                    queries: Vec::new(),
+                    joined: HashMap::new(),
+                    waiting: HashMap::new(),
+                    merge,
+                    handed_over: HashSet::new(),
+                    failed: false,
+                };
+                self.lanes.insert(lane, fresh);
+            }
+            ToWorker::Event { lane, event, permit } => {
+                self.take(lane, event);
+                drop(permit);
+            }
+            ToWorker::Attach(attachment) => self.attach(*attachment),
+            ToWorker::Detach { query, keep_state, offsets } => {
+                let read = self.detach(query, keep_state);
+                if let Some(offsets) = offsets {
+                    // Whoever asked may be gone; then nobody needs to know.
+                    let _ = offsets.send(read);
+                }
+            }
+            ToWorker::Snap { query, close, all, answer } => {
+                if let Some(query) = self.queries.get_mut(&query) {
+                    query.snap(close, all);
+                }
+                // Also of a query that reads nothing here.
+                answer.tell(ToCloser::Snapped);
+            }
+            ToWorker::Settle { lane, token } => {
+                self.tell_readers(lane, None, || ToCloser::Settle(token.clone()));
+            }
+            ToWorker::Ended { lane } => {
+                let source = self.source_of(lane);
+                self.tell_readers(lane, None, || ToCloser::Ended { source: Arc::clone(&source) });
+            }
+            ToWorker::Promote { lane, into } => self.promote(lane, into),
+            ToWorker::CloseLane { lane } => {
+                self.lanes.remove(&lane);
+            }
+            ToWorker::Stop => return false,
+        }
+        true
     }
 
     fn attach(&mut self, attachment: Attachment) {
@@ -101,6 +118,12 @@ impl Worker {
                 && !lane.queries.contains(&id)
             {
                 lane.queries.push(id);
+                let after = attachment.after.get(&*lane.source);
+                for (shard, offset) in after.into_iter().flat_map(Offsets::iter) {
+                    if lane.offsets.get(shard).is_none_or(|at| at < offset) {
+                        lane.waiting.entry(shard.clone()).or_default().push((offset.clone(), id));
+                    }
+                }
             }
         }
         match self.queries.get_mut(&id) {
@@ -116,10 +139,15 @@ impl Worker {
         let mut read = Vec::new();
         for lane in self.lanes.values_mut() {
             let offsets = lane.offsets.iter().filter(|(shard, _)| lane.readers(shard).any(|reader| reader == query));
-            let offsets: Offsets = offsets.map(|(shard, offset)| (shard.clone(), offset.clone())).collect();
+            let waiting = lane.waiting.iter().flat_map(|(shard, waiting)| waiting.iter().map(move |at| (shard, at)));
+            let waiting =
+                waiting.filter(|(_, (_, reader))| *reader == query).map(|(shard, (offset, _))| (shard, offset));
+            let offsets: Offsets =
+                offsets.chain(waiting).map(|(shard, offset)| (shard.clone(), offset.clone())).collect();
             read.push((lane.source.to_string(), offsets));
             lane.queries.retain(|reader| *reader != query);
             lane.joined.values_mut().for_each(|joined| joined.retain(|reader| *reader != query));
+            lane.waiting.values_mut().for_each(|waiting| waiting.retain(|(_, reader)| *reader != query));
         }
         if !keep_state {
             self.queries.remove(&query);
@@ -158,11 +186,14 @@ impl Worker {
                 continue;
             }
             let queries = behind.queries.clone();
+            let waiting = behind.waiting.get(shard).cloned().unwrap_or_default();
             if let Some(main) = self.lanes.get_mut(&into) {
                 main.joined.entry(shard.clone()).or_default().extend(queries);
+                main.waiting.entry(shard.clone()).or_default().extend(waiting);
             }
             if let Some(behind) = self.lanes.get_mut(&from) {
                 behind.handed_over.insert(shard.clone());
+                behind.waiting.remove(shard);
                 behind.merge.iter().for_each(|merge| merge.shard_done());
             }
         }
@@ -189,6 +220,12 @@ impl Worker {
         let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
         if lane.failed || lane.handed_over.contains(&chunk.shard) {
             return;
+        }
+        // A query that begins inside it begins with a chunk of its own.
+        let waiting = lane.waiting.get(&chunk.shard).into_iter().flatten();
+        if let Some((head, tail)) = waiting.map(|(at, _)| at).min().and_then(|at| cut_after(&chunk, at)) {
+            self.take_chunk(lane_id, head);
+            return self.take_chunk(lane_id, tail);
         }
         match lane.decode(&chunk) {
             Ok(rows) => self.process(lane_id, &chunk, rows),
@@ -301,11 +338,8 @@ impl Worker {
             query.tell(ToCloser::Progress(progress));
             query.hand_over_updates();
         }
-    }
-
-    fn snap(&mut self, query: QueryId, close: EventTime, all: bool) {
-        if let Some(query) = self.queries.get_mut(&query) {
-            query.snap(close, all);
+        if let Some(lane) = self.lanes.get_mut(&lane_id) {
+            lane.release(&chunk.shard);
         }
     }
 }
@@ -314,7 +348,19 @@ impl Lane {
     /// The queries that read a shard here.
     fn readers(&self, shard: &ShardId) -> impl Iterator<Item = QueryId> {
         let own = if self.handed_over.contains(shard) { &[] } else { self.queries.as_slice() };
-        own.iter().chain(self.joined.get(shard).into_iter().flatten()).copied()
+        let waiting = self.waiting.get(shard).map_or(&[][..], Vec::as_slice);
+        let waits = |query: &QueryId| waiting.iter().any(|(_, waiting)| waiting == query);
+        own.iter().chain(self.joined.get(shard).into_iter().flatten()).copied().filter(move |query| !waits(query))
+    }
+
+    /// Queries that waited for the place where the lane stands now read on with it.
+    fn release(&mut self, shard: &ShardId) {
+        let Some(waiting) = self.waiting.get_mut(shard) else { return };
+        let at = self.offsets.get(shard);
+        waiting.retain(|(offset, _)| at < Some(offset));
+        if waiting.is_empty() {
+            self.waiting.remove(shard);
+        }
     }
 
     fn decode(&mut self, chunk: &Chunk) -> std::result::Result<SourceRows, String> {

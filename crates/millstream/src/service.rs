@@ -54,7 +54,7 @@ impl Service {
         context.store = Some(store.clone());
         context.aws = settings.aws;
         context.seed = started.0.unsigned_abs();
-        let engine_settings = Settings { workers: settings.workers, queue_bytes: QUEUE_BYTES, replay_time: false };
+        let engine_settings = Settings { workers: settings.workers, queue_bytes: QUEUE_BYTES, replay_time: false, checkpoints: None };
         let runtime = tokio::runtime::Handle::current();
         let connectors = Arc::new(Registry::new(context));
         let engine = Engine::start(connectors.clone(), Arc::clone(&clock), engine_settings, None, runtime)

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::interleave;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int64Type, SchemaRef, UInt64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::{DFSchema, JoinType, Result};
 use datafusion::physical_expr::PhysicalExpr;
@@ -16,13 +16,20 @@ use millstream_core::{Duration, EventTime};
 use millstream_sql::{IntervalJoin, Leaf};
 
 use super::computable::{Computable, Computed};
+use super::saved_keys::damaged;
+use super::windows::fitted;
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{Saved, Saver, Slot};
 use crate::feed::row_text;
 use crate::hot::{isolate, passing};
+use crate::pane::columns_batch;
 use crate::physical::physical_expr;
 
 /// Candidate pairs are looked at in portions of this many: a popular key must not need all memory at once.
 const PAIRS: usize = 65_536;
+
+/// Beyond so many batches a checkpoint brings them together.
+const MAX_SAVED_BATCHES: usize = 16;
 
 /// The state of an interval join.
 pub(crate) struct IntervalJoinOperator {
@@ -49,6 +56,9 @@ struct Side {
     /// Rows by key, in the order of time; the numbers are those of `rows`.
     keys: HashMap<OwnedRow, BTreeSet<(EventTime, u64)>>,
     rows: BTreeMap<u64, Kept>,
+    /// Batches that a checkpoint has, by their numbers.
+    saved: BTreeMap<u64, Slot>,
+    next_batch: u64,
     /// Rows by the time at which they have waited long enough.
     due: BTreeMap<EventTime, Vec<u64>>,
     next: u64,
@@ -56,9 +66,15 @@ struct Side {
     gives_alone: bool,
 }
 
+/// Rows that came together, or were brought together.
+struct Batch {
+    number: u64,
+    rows: RecordBatch,
+}
+
 /// A row that waits.
 struct Kept {
-    batch: Arc<RecordBatch>,
+    batch: Arc<Batch>,
     row: usize,
     time: EventTime,
     key: OwnedRow,
@@ -258,6 +274,28 @@ impl Operator for IntervalJoinOperator {
     fn size(&self) -> (usize, usize) {
         (0, self.sides.iter().map(|side| side.rows.len()).sum())
     }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        self.sides.iter_mut().enumerate().try_for_each(|(number, side)| side.save(saver, number))
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        let mut batches = [HashMap::new(), HashMap::new()];
+        for chunk in saved.chunks("rows") {
+            let (side, batch): (usize, u64) = chunk.note()?;
+            let of_side = batches.get_mut(side).ok_or_else(|| damaged("a join has two sides"))?;
+            of_side.insert(batch, (chunk.slot, chunk.rows));
+        }
+        for chunk in saved.chunks("kept") {
+            let (number, next, next_batch): (usize, u64, u64) = chunk.note()?;
+            let side = self.sides.get_mut(number).ok_or_else(|| damaged("a join has two sides"))?;
+            (side.next, side.next_batch) = (next, next_batch);
+            side.load(&batches[number], &chunk.rows)?;
+        }
+        Ok(())
+    }
 }
 
 impl Side {
@@ -272,6 +310,8 @@ impl Side {
             waits,
             keys: HashMap::new(),
             rows: BTreeMap::new(),
+            saved: BTreeMap::new(),
+            next_batch: 0,
             due: BTreeMap::new(),
             next: 0,
             gives_alone,
@@ -280,27 +320,112 @@ impl Side {
 
     /// Keeps rows until no partner can come; answers their numbers.
     fn keep(&mut self, rows: &RecordBatch, times: &Int64Array, kept: &[usize]) -> Result<Vec<u64>> {
-        let columns = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let keys: Vec<OwnedRow> = if columns.is_empty() {
-            vec![self.converter.parser().parse(&[]).owned(); rows.num_rows()]
-        } else {
-            self.converter.convert_columns(&columns)?.iter().map(|row| row.owned()).collect()
-        };
-        let batch = Arc::new(rows.clone());
+        let keys = self.keys_of(rows)?;
+        let batch = self.batch(rows.clone());
         let mut new = Vec::with_capacity(kept.len());
         for row in kept {
             let (time, number) = (EventTime(times.value(*row)), self.next);
             self.next += 1;
-            let key = keys[*row].clone();
-            self.keys.entry(key.clone()).or_default().insert((time, number));
-            let has_null = columns.iter().any(|column| column.is_null(*row));
-            self.due.entry(time + self.waits).or_default().push(number);
-            self.rows
-                .insert(number, Kept { batch: Arc::clone(&batch), row: *row, time, key, has_null, has_partner: false });
+            let (key, has_null) = keys[*row].clone();
+            let batch = Arc::clone(&batch);
+            self.put(number, Kept { batch, row: *row, time, key, has_null, has_partner: false });
             new.push(number);
         }
         Ok(new)
+    }
+
+    fn batch(&mut self, rows: RecordBatch) -> Arc<Batch> {
+        self.next_batch += 1;
+        Arc::new(Batch { number: self.next_batch, rows })
+    }
+
+    /// The key of each row, and whether there is a NULL in it.
+    fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<(OwnedRow, bool)>> {
+        let columns = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        if columns.is_empty() {
+            return Ok(vec![(self.converter.parser().parse(&[]).owned(), false); rows.num_rows()]);
+        }
+        let keys = self.converter.convert_columns(&columns)?;
+        let has_null = |row: usize| columns.iter().any(|column| column.is_null(row));
+        Ok(keys.iter().enumerate().map(|(row, key)| (key.owned(), has_null(row))).collect())
+    }
+
+    fn put(&mut self, number: u64, kept: Kept) {
+        self.keys.entry(kept.key.clone()).or_default().insert((kept.time, number));
+        self.due.entry(kept.time + self.waits).or_default().push(number);
+        self.rows.insert(number, kept);
+    }
+
+    /// Rows as they came, and what became of each so far.
+    fn save(&mut self, saver: &mut Saver, side: usize) -> Result<()> {
+        let needed: BTreeSet<u64> = self.rows.values().map(|kept| kept.batch.number).collect();
+        self.saved.retain(|batch, _| needed.contains(batch));
+        if self.saved.len() >= MAX_SAVED_BATCHES {
+            self.saved.clear();
+        }
+        // All that no checkpoint has becomes one batch.
+        let mut new_rows = None;
+        let mut new: Vec<(u64, &mut Kept)> = self
+            .rows
+            .iter_mut()
+            .filter(|(_, kept)| !self.saved.contains_key(&kept.batch.number))
+            .map(|(number, kept)| (*number, kept))
+            .collect();
+        if !new.is_empty() {
+            let columns = gather(&self.schema, new.iter().map(|(_, kept)| &**kept))?;
+            let options = RecordBatchOptions::new().with_row_count(Some(new.len()));
+            let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+            self.next_batch += 1;
+            let batch = Arc::new(Batch { number: self.next_batch, rows });
+            for (row, (_, kept)) in new.iter_mut().enumerate() {
+                (kept.batch, kept.row) = (Arc::clone(&batch), row);
+            }
+            self.saved.insert(batch.number, Slot::default());
+            new_rows = Some(batch.rows.clone());
+        }
+        for (batch, slot) in &mut self.saved {
+            // Of all of them only the new one is not saved yet.
+            let rows = || new_rows.clone().ok_or_else(|| damaged("a batch of a join is missing"));
+            saver.chunk(slot, "rows", &(side, *batch), rows)?;
+        }
+        let kept = || self.rows.values();
+        let numbers: ArrayRef = Arc::new(self.rows.keys().copied().collect::<UInt64Array>());
+        let batches: ArrayRef = Arc::new(kept().map(|kept| kept.batch.number).collect::<UInt64Array>());
+        let rows: ArrayRef = Arc::new(kept().map(|kept| kept.row as u64).collect::<UInt64Array>());
+        let times: ArrayRef = Arc::new(kept().map(|kept| kept.time.0).collect::<Int64Array>());
+        let partners: ArrayRef = Arc::new(kept().map(|kept| Some(kept.has_partner)).collect::<BooleanArray>());
+        saver.chunk(&mut Slot::default(), "kept", &(side, self.next, self.next_batch), || {
+            columns_batch(vec![numbers, batches, rows, times, partners], self.rows.len())
+        })
+    }
+
+    fn load(&mut self, batches: &HashMap<u64, (Slot, RecordBatch)>, kept: &RecordBatch) -> Result<()> {
+        let mut loaded: HashMap<u64, (Arc<Batch>, Vec<(OwnedRow, bool)>)> = HashMap::new();
+        for (number, (slot, rows)) in batches {
+            let rows = fitted(rows, &self.schema)?;
+            let keys = self.keys_of(&rows)?;
+            loaded.insert(*number, (Arc::new(Batch { number: *number, rows }), keys));
+            self.saved.insert(*number, *slot);
+        }
+        let [numbers, of_batch, rows, times, partners] = kept.columns() else { return Err(damaged("rows of a join")) };
+        let unsigned = |column: &ArrayRef| column.as_primitive_opt::<UInt64Type>().cloned();
+        let (Some(numbers), Some(of_batch), Some(rows)) = (unsigned(numbers), unsigned(of_batch), unsigned(rows))
+        else {
+            return Err(damaged("numbers of a join's rows"));
+        };
+        let (Some(times), Some(partners)) = (times.as_primitive_opt::<Int64Type>(), partners.as_boolean_opt()) else {
+            return Err(damaged("times of a join's rows"));
+        };
+        for index in 0..kept.num_rows() {
+            let row = usize::try_from(rows.value(index)).unwrap_or(usize::MAX);
+            let of = loaded.get(&of_batch.value(index)).and_then(|(batch, keys)| Some((batch, keys.get(row)?)));
+            let (batch, (key, has_null)) = of.ok_or_else(|| damaged("a row of a join is missing"))?;
+            let (batch, key, has_null) = (Arc::clone(batch), key.clone(), *has_null);
+            let (time, has_partner) = (EventTime(times.value(index)), partners.value(index));
+            self.put(numbers.value(index), Kept { batch, row, time, key, has_null, has_partner });
+        }
+        Ok(())
     }
 
     /// Marks a row; answers whether this is its first partner.
@@ -335,12 +460,12 @@ impl Side {
 
 /// Rows from wherever they are, as columns.
 fn gather<'a>(schema: &SchemaRef, kept: impl Iterator<Item = &'a Kept>) -> Result<Vec<ArrayRef>> {
-    let mut numbers: HashMap<*const RecordBatch, usize> = HashMap::new();
+    let mut numbers: HashMap<u64, usize> = HashMap::new();
     let mut batches: Vec<&RecordBatch> = Vec::new();
     let places: Vec<(usize, usize)> = kept
         .map(|kept| {
-            let number = *numbers.entry(Arc::as_ptr(&kept.batch)).or_insert_with(|| {
-                batches.push(kept.batch.as_ref());
+            let number = *numbers.entry(kept.batch.number).or_insert_with(|| {
+                batches.push(&kept.batch.rows);
                 batches.len() - 1
             });
             (number, kept.row)

@@ -4,6 +4,7 @@ mod computable;
 mod interval_join;
 mod over;
 mod rows;
+mod saved_keys;
 mod sessions;
 mod suffixes;
 mod top;
@@ -15,6 +16,7 @@ use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use millstream_core::{EventTime, Window};
 
+use crate::checkpoint::{Saved, Saver};
 use crate::pane::Delta;
 
 pub(crate) use computable::compute;
@@ -67,6 +69,15 @@ pub(crate) trait Operator: Send {
 
     /// How many windows are open, and how many groups or rows are kept.
     fn size(&self) -> (usize, usize);
+
+    /// Checkpoints are going to be taken: changes are to be remembered.
+    fn remember(&mut self) {}
+
+    /// Says what its state is. Comes right after [`Self::advance`], so that nothing waits to be given.
+    fn save(&mut self, saver: &mut Saver) -> Result<()>;
+
+    /// Takes a saved state on. Comes before anything else.
+    fn load(&mut self, saved: &mut Saved) -> Result<()>;
 }
 
 /// What became of rows that were handed in.

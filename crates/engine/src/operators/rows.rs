@@ -6,6 +6,7 @@ use datafusion::common::Result;
 use millstream_core::EventTime;
 
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{Saved, Saver};
 
 /// Passes rows on.
 pub(crate) struct RowsOperator {
@@ -49,5 +50,14 @@ impl Operator for RowsOperator {
 
     fn size(&self) -> (usize, usize) {
         (0, 0)
+    }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        Ok(())
     }
 }

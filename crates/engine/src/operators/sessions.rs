@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, Int64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
@@ -17,14 +17,18 @@ use millstream_core::{Duration, EventTime, Window, WindowSpec};
 
 use super::windows::{Holds, WindowLeaf};
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{Saved, SavedChunk, Saver, Slot};
 use crate::close::{Bounds, leaf_batch};
-use crate::pane::{Delta, PaneLayout};
+use crate::pane::{Delta, PaneLayout, columns_batch};
 use crate::source::millis;
 
 /// The window in which open sessions are shown: it closes after all others.
 const OPEN: Window = Window { end: EventTime::MAX, start: EventTime::MIN };
 /// Columns are rewritten without the rows of closed sessions when those are more than the others and than this.
 const MIN_DEAD_ROWS: usize = 10_000;
+
+/// Beyond so many pieces a checkpoint brings them together.
+const MAX_SAVED_PIECES: usize = 16;
 
 /// Sessions of every leaf.
 pub(crate) struct Sessions {
@@ -48,10 +52,22 @@ struct SessionLeaf {
     due: BTreeSet<(EventTime, OwnedRow)>,
     /// The same by key.
     armed: HashMap<OwnedRow, EventTime>,
-    pieces: BTreeMap<u64, Vec<ArrayRef>>,
+    pieces: BTreeMap<u64, Piece>,
     next_piece: u64,
     live_rows: usize,
     dead_rows: usize,
+}
+
+/// Rows as they came, with the first and last time of what each stands for.
+struct Piece {
+    columns: Vec<ArrayRef>,
+    first: Int64Array,
+    last: Int64Array,
+    /// Which rows are of open sessions.
+    live: Vec<bool>,
+    live_rows: usize,
+    /// Where a checkpoint has the rows.
+    slot: Slot,
 }
 
 /// The rows of a key in one cell: where they are, by piece and row.
@@ -162,6 +178,21 @@ impl Operator for Sessions {
         let open = self.leaves.iter().map(|leaf| leaf.keys.len()).sum();
         (open, self.leaves.iter().map(|leaf| leaf.live_rows).sum())
     }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        self.leaves.iter_mut().enumerate().try_for_each(|(number, leaf)| leaf.save(saver, number))
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        for (chunk, live) in saved.chunks("pieces").into_iter().zip(saved.chunks("live")) {
+            let leaf = self.leaves.get_mut(chunk.note::<usize>()?).ok_or_else(damaged)?;
+            leaf.load(chunk, &live.rows)?;
+            self.has_news = true;
+        }
+        Ok(())
+    }
 }
 
 impl SessionLeaf {
@@ -201,17 +232,14 @@ impl SessionLeaf {
     ) -> Result<Taken> {
         let spec = WindowSpec::Session { gap: self.gap };
         let mut taken = Taken::default();
+        let (first_times, last_times) = (first, last);
         let rows = first.len();
-        let keys: Vec<OwnedRow> = if self.key_columns.is_empty() {
-            vec![self.converter.parser().parse(&[]).owned(); rows]
-        } else {
-            let keys: Vec<ArrayRef> = self.key_columns.iter().map(|key| Arc::clone(&columns[*key])).collect();
-            self.converter.convert_columns(&keys)?.iter().map(|row| row.owned()).collect()
-        };
+        let keys = self.keys_of(&columns, rows)?;
         let piece = self.next_piece;
+        let mut live = vec![false; rows];
         let mut kept = 0;
         for (row, key) in keys.into_iter().enumerate() {
-            let (first, last) = (EventTime(first.value(row)), EventTime(last.value(row)));
+            let (first, last) = (EventTime(first_times.value(row)), EventTime(last_times.value(row)));
             let stands_for = usize::try_from(count.value(row)).unwrap_or(0);
             let Some(slice) = spec.slice_of(first) else { continue };
             if last + self.gap < watermark && !self.joins_open(&key, first, last) {
@@ -221,20 +249,53 @@ impl SessionLeaf {
             }
             taken.used += stands_for;
             kept += 1;
-            self.arm(&key, last + self.gap);
-            let cell = self.keys.entry(key).or_default().entry(slice.start);
-            let cell = cell.or_insert_with(|| Cell { first, last, rows: Vec::new() });
-            cell.first = cell.first.min(first);
-            cell.last = cell.last.max(last);
-            cell.rows.push((piece, row));
+            live[row] = true;
+            self.place(key, slice.start, first, last, (piece, row));
         }
-        self.live_rows += kept;
-        self.dead_rows += rows - kept;
         if kept > 0 {
-            self.pieces.insert(piece, columns);
-            self.next_piece += 1;
+            let (first, last) = (first_times.clone(), last_times.clone());
+            self.add_piece(Piece { columns, first, last, live, live_rows: kept, slot: Slot::default() });
         }
         Ok(taken)
+    }
+
+    fn add_piece(&mut self, piece: Piece) {
+        self.live_rows += piece.live_rows;
+        self.dead_rows += piece.live.len() - piece.live_rows;
+        self.pieces.insert(self.next_piece, piece);
+        self.next_piece += 1;
+    }
+
+    /// Puts a row into its cell.
+    fn place(&mut self, key: OwnedRow, cell: EventTime, first: EventTime, last: EventTime, at: (u64, usize)) {
+        self.arm(&key, last + self.gap);
+        let cell = self.keys.entry(key).or_default().entry(cell);
+        let cell = cell.or_insert_with(|| Cell { first, last, rows: Vec::new() });
+        cell.first = cell.first.min(first);
+        cell.last = cell.last.max(last);
+        cell.rows.push(at);
+    }
+
+    /// The key of each row.
+    fn keys_of(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<OwnedRow>> {
+        if self.key_columns.is_empty() {
+            return Ok(vec![self.converter.parser().parse(&[]).owned(); rows]);
+        }
+        let keys: Vec<ArrayRef> = self.key_columns.iter().map(|key| Arc::clone(&columns[*key])).collect();
+        Ok(self.converter.convert_columns(&keys)?.iter().map(|row| row.owned()).collect())
+    }
+
+    /// Rows of closed sessions are of no use any more.
+    fn bury(&mut self, rows: &[(u64, usize)]) {
+        for (piece, row) in rows {
+            if let Some(piece) = self.pieces.get_mut(piece)
+                && std::mem::replace(&mut piece.live[*row], false)
+            {
+                piece.live_rows -= 1;
+            }
+        }
+        self.live_rows -= rows.len();
+        self.dead_rows += rows.len();
     }
 
     /// Whether rows from `first` to `last` belong to a session that is still open.
@@ -278,8 +339,6 @@ impl SessionLeaf {
                 }
                 let of_session = starts.iter().filter_map(|start| cells.remove(start));
                 let rows: Vec<(u64, usize)> = of_session.flat_map(|cell| cell.rows).collect();
-                self.live_rows -= rows.len();
-                self.dead_rows += rows.len();
                 closed.push(Session { window, rows });
             }
             match next {
@@ -288,6 +347,9 @@ impl SessionLeaf {
                     self.keys.remove(&key);
                 }
             }
+        }
+        for session in &closed {
+            self.bury(&session.rows);
         }
         closed
     }
@@ -350,7 +412,7 @@ impl SessionLeaf {
         let places: Vec<(usize, usize)> = (refs.iter())
             .map(|(piece, row)| {
                 let number = *numbers.entry(*piece).or_insert_with(|| {
-                    pieces.push(&self.pieces[piece]);
+                    pieces.push(&self.pieces[piece].columns);
                     pieces.len() - 1
                 });
                 (number, *row)
@@ -364,30 +426,96 @@ impl SessionLeaf {
         (0..columns).map(column).collect()
     }
 
-    /// Lets go of rows of closed sessions, once they are the larger part.
+    /// Lets go of rows of closed sessions: of whole pieces at once, of others when those rows are the larger part.
     fn compact(&mut self) -> Result<()> {
+        let dead = self.pieces.extract_if(.., |_, piece| piece.live_rows == 0);
+        self.dead_rows -= dead.map(|(_, piece)| piece.live.len()).sum::<usize>();
         if self.dead_rows < MIN_DEAD_ROWS.max(self.live_rows) {
             return Ok(());
         }
-        let mut refs = Vec::with_capacity(self.live_rows);
-        for cell in self.keys.values().flat_map(BTreeMap::values) {
-            refs.extend_from_slice(&cell.rows);
-        }
-        let columns = self.gather(&refs)?;
-        let piece = self.next_piece;
-        self.next_piece += 1;
-        let mut row = 0;
+        let every: Vec<u64> = self.pieces.keys().copied().collect();
+        self.rewrite(&every)
+    }
+
+    /// Brings the open sessions' rows of some pieces together in one.
+    fn rewrite(&mut self, old: &[u64]) -> Result<()> {
+        let is_old = |piece: &u64| old.binary_search(piece).is_ok();
+        let (piece, mut refs) = (self.next_piece, Vec::new());
         for cell in self.keys.values_mut().flat_map(BTreeMap::values_mut) {
-            for place in &mut cell.rows {
-                *place = (piece, row);
-                row += 1;
+            for place in cell.rows.iter_mut().filter(|(piece, _)| is_old(piece)) {
+                refs.push(*place);
+                *place = (piece, refs.len() - 1);
             }
         }
-        self.pieces.clear();
-        self.pieces.insert(piece, columns);
-        self.dead_rows = 0;
+        let columns = self.gather(&refs)?;
+        let times = |of: fn(&Piece) -> &Int64Array| -> Int64Array {
+            refs.iter().map(|(piece, row)| of(&self.pieces[piece]).value(*row)).collect()
+        };
+        let (first, last) = (times(|piece| &piece.first), times(|piece| &piece.last));
+        for old in old {
+            let Some(piece) = self.pieces.remove(old) else { continue };
+            self.live_rows -= piece.live_rows;
+            self.dead_rows -= piece.live.len() - piece.live_rows;
+        }
+        let live = vec![true; refs.len()];
+        if !refs.is_empty() {
+            self.add_piece(Piece { columns, first, last, live, live_rows: refs.len(), slot: Slot::default() });
+        }
         Ok(())
     }
+
+    /// Each piece, and which of its rows are of open sessions.
+    fn save(&mut self, saver: &mut Saver, number: usize) -> Result<()> {
+        let new: Vec<u64> =
+            self.pieces.iter().filter(|(_, piece)| piece.slot == Slot::default()).map(|(id, _)| *id).collect();
+        if self.pieces.len() > MAX_SAVED_PIECES {
+            let every: Vec<u64> = self.pieces.keys().copied().collect();
+            self.rewrite(&every)?;
+        } else if new.len() > 1 {
+            self.rewrite(&new)?;
+        }
+        for piece in self.pieces.values_mut() {
+            let Piece { columns, first, last, live, live_rows, slot } = piece;
+            let rows = live.len();
+            saver.chunk(slot, "pieces", &number, || {
+                let times = [Arc::new(first.clone()) as ArrayRef, Arc::new(last.clone())];
+                columns_batch(times.into_iter().chain(columns.iter().cloned()).collect(), rows)
+            })?;
+            // The same order as the pieces; all are alive where there is no column.
+            saver.chunk(&mut Slot::default(), "live", &number, || {
+                let live: ArrayRef = Arc::new(BooleanArray::from(live.clone()));
+                columns_batch(if *live_rows == rows { Vec::new() } else { vec![live] }, rows)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, chunk: SavedChunk, live: &RecordBatch) -> Result<()> {
+        let rows = chunk.rows.num_rows();
+        let spec = WindowSpec::Session { gap: self.gap };
+        let columns = chunk.rows.columns();
+        let [first, last, columns @ ..] = columns else { return Err(damaged()) };
+        let time = |column: &ArrayRef| column.as_primitive_opt::<Int64Type>().cloned().ok_or_else(damaged);
+        let (first, last) = (time(first)?, time(last)?);
+        let live: Vec<bool> = match live.columns() {
+            [] => vec![true; rows],
+            [live, ..] => live.as_boolean_opt().ok_or_else(damaged)?.values().iter().collect(),
+        };
+        let keys = self.keys_of(columns, rows)?;
+        let piece = self.next_piece;
+        for (row, key) in keys.into_iter().enumerate().filter(|(row, _)| live.get(*row) == Some(&true)) {
+            let (first, last) = (EventTime(first.value(row)), EventTime(last.value(row)));
+            let slice = spec.slice_of(first).ok_or_else(damaged)?;
+            self.place(key, slice.start, first, last, (piece, row));
+        }
+        let live_rows = live.iter().filter(|live| **live).count();
+        self.add_piece(Piece { columns: columns.to_vec(), first, last, live, live_rows, slot: chunk.slot });
+        Ok(())
+    }
+}
+
+fn damaged() -> DataFusionError {
+    DataFusionError::Execution("the checkpoint's sessions are not of this query".to_owned())
 }
 
 /// The sessions that a key's cells make, each with the cells it is made of.

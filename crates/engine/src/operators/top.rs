@@ -14,7 +14,9 @@ use millstream_core::{Duration, EventTime};
 use millstream_sql::{Leaf, Top};
 
 use super::computable::{Computable, Computed};
+use super::saved_keys::{SavedKeys, keys_batch, lists};
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::physical::physical_expr;
 
 /// The state of a top-N.
@@ -30,6 +32,8 @@ pub(crate) struct TopOperator {
     rows: RowConverter,
     partitions: HashMap<OwnedRow, Partition>,
     changed: BTreeSet<OwnedRow>,
+    log: KeyedLog,
+    input: SchemaRef,
     output: SchemaRef,
     now: EventTime,
     watermark: EventTime,
@@ -67,6 +71,8 @@ impl TopOperator {
             ttl: top.ttl,
             partitions: HashMap::new(),
             changed: BTreeSet::new(),
+            log: KeyedLog::default(),
+            input: schema,
             output: Arc::new(top.schema.as_arrow().clone()),
             now: EventTime::MIN,
             watermark: EventTime::MIN,
@@ -93,6 +99,7 @@ impl TopOperator {
         let (mut keys, mut numbers) = (Vec::new(), Vec::new());
         for key in &over {
             let Some(partition) = self.partitions.remove(key) else { continue };
+            self.log.touch(key);
             for number in 1..=partition.given as u64 {
                 keys.push(key);
                 numbers.push(number);
@@ -150,6 +157,7 @@ impl Operator for TopOperator {
         for key in &changed {
             let Some(partition) = self.partitions.get_mut(key) else { continue };
             partition.given = partition.first.len();
+            self.log.touch(key);
         }
         for key in &changed {
             for (number, (_, row)) in (1_u64..).zip(self.partitions.get(key).into_iter().flat_map(|of| &of.first)) {
@@ -177,5 +185,48 @@ impl Operator for TopOperator {
 
     fn size(&self) -> (usize, usize) {
         (0, self.partitions.values().map(|partition| partition.first.len()).sum())
+    }
+
+    fn remember(&mut self) {
+        self.log.enable();
+    }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        saver.value("now", &self.now.0)?;
+        let partitions = &self.partitions;
+        let keys = self.log.changed(partitions.len(), || partitions.keys().cloned().collect());
+        let kept: Vec<Option<&Partition>> = keys.iter().map(|key| partitions.get(key)).collect();
+        let gone = kept.iter().map(Option::is_none).collect();
+        let changed_at = kept.iter().map(|kept| kept.map_or(0, |partition| partition.changed_at.0));
+        let changed_at: ArrayRef = Arc::new(changed_at.collect::<Int64Array>());
+        let rows = kept.iter().flatten().flat_map(|partition| &partition.first).map(|(_, row)| row.row());
+        let rows = RecordBatch::try_new(Arc::clone(&self.input), self.rows.convert_rows(rows)?)?;
+        let rows = lists(&rows, kept.iter().map(|kept| kept.map_or(0, |partition| partition.first.len())))?;
+        let batch = keys_batch(&self.keys, !self.partition_by.is_empty(), &keys, gone, [changed_at, rows])?;
+        self.log.save(saver, "partitions", batch)
+    }
+
+    /// Every row is given anew: the table that shows them is not part of the checkpoint.
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        self.now = EventTime(saved.value("now")?);
+        for rows in self.log.load(saved, "partitions") {
+            let saved = SavedKeys::read(&rows, &self.keys, self.partition_by.len())?;
+            for (row, key) in saved.keys.iter().enumerate() {
+                if saved.is_gone(row) {
+                    self.partitions.remove(key);
+                    continue;
+                }
+                let rows = saved.rows(1, row, &self.input)?;
+                let order = rows_of(&self.order, &self.order_by, &rows)?;
+                let whole = self.rows.convert_columns(rows.columns())?;
+                let first: Vec<_> = order.into_iter().zip(whole.iter().map(|row| row.owned())).collect();
+                let partition = Partition { given: first.len(), first, changed_at: EventTime(saved.number(0, row)?) };
+                self.partitions.insert(key.clone(), partition);
+            }
+        }
+        self.changed = self.partitions.keys().cloned().collect();
+        Ok(())
     }
 }

@@ -4,16 +4,20 @@
 //! accumulators are used because they can be read without being emptied.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Accumulator;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use millstream_core::{Duration, EventTime, Window};
 use millstream_sql::Leaf;
 
+use super::saved_keys::{SavedKeys, column, keys_batch};
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::close::{Bounds, leaf_batch};
 use crate::pane::{Delta, PaneLayout};
 
@@ -26,6 +30,7 @@ pub(crate) struct UpdatingTable {
     groups: HashMap<OwnedRow, Group>,
     /// Keys that changed since they were last read, in the order they first did.
     changed: Vec<OwnedRow>,
+    log: KeyedLog,
     now: EventTime,
     watermark: EventTime,
 }
@@ -47,6 +52,7 @@ impl UpdatingTable {
             converter,
             groups: HashMap::new(),
             changed: Vec::new(),
+            log: KeyedLog::default(),
             now: EventTime::MIN,
             watermark: EventTime::MIN,
         })
@@ -91,6 +97,7 @@ impl UpdatingTable {
         for key in &changed {
             let Some(group) = self.groups.get_mut(key) else { continue };
             group.is_changed = false;
+            self.log.touch(key);
             for (accumulator, values) in group.accumulators.iter_mut().zip(&mut columns) {
                 values.push(accumulator.evaluate()?);
             }
@@ -113,8 +120,31 @@ impl UpdatingTable {
         }
         for key in &expired {
             self.groups.remove(key);
+            self.log.touch(key);
         }
         self.decode(&expired).map(Some)
+    }
+
+    /// The states of some groups, a column for each part of a state.
+    fn states(&mut self, keys: &[OwnedRow]) -> Result<Vec<ArrayRef>> {
+        let mut columns = Vec::new();
+        for (number, function) in self.layout.functions.iter().enumerate() {
+            let fields = function.state_fields()?;
+            let mut parts: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(keys.len()); fields.len()];
+            for key in keys {
+                let state = match self.groups.get_mut(key) {
+                    Some(group) => state_of(&mut group.accumulators[number], function)?,
+                    None => {
+                        fields.iter().map(|field| ScalarValue::try_from(field.data_type())).collect::<Result<_>>()?
+                    }
+                };
+                parts.iter_mut().zip(state).for_each(|(part, value)| part.push(value));
+            }
+            for (part, field) in parts.into_iter().zip(&fields) {
+                columns.push(column(part, field.data_type())?);
+            }
+        }
+        Ok(columns)
     }
 
     fn encode(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<OwnedRow>> {
@@ -164,6 +194,63 @@ impl Operator for UpdatingTable {
     fn size(&self) -> (usize, usize) {
         (0, self.groups.len())
     }
+
+    fn remember(&mut self) {
+        self.log.enable();
+    }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        saver.value("now", &self.now.0)?;
+        let groups = &self.groups;
+        let keys = self.log.changed(groups.len(), || groups.keys().cloned().collect());
+        let gone: Vec<bool> = keys.iter().map(|key| !groups.contains_key(key)).collect();
+        let changed_at = keys.iter().map(|key| groups.get(key).map_or(0, |group| group.changed_at.0));
+        let changed_at: ArrayRef = Arc::new(changed_at.collect::<Int64Array>());
+        let states = self.states(&keys)?;
+        let has_columns = !self.layout.keys.fields().is_empty();
+        let rows = keys_batch(&self.converter, has_columns, &keys, gone, std::iter::once(changed_at).chain(states))?;
+        self.log.save(saver, "groups", rows)
+    }
+
+    /// Every row is given anew: the table that shows them is not part of the checkpoint.
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        self.now = EventTime(saved.value("now")?);
+        for rows in self.log.load(saved, "groups") {
+            let saved = SavedKeys::read(&rows, &self.converter, self.layout.keys.fields().len())?;
+            for (row, key) in saved.keys.iter().enumerate() {
+                if saved.is_gone(row) {
+                    self.groups.remove(key);
+                    continue;
+                }
+                let mut states = saved.kept.iter().skip(1).map(|column| column.slice(row, 1));
+                let mut accumulators = Vec::with_capacity(self.layout.functions.len());
+                for function in &self.layout.functions {
+                    let mut accumulator = function.create_accumulator()?;
+                    let parts = function.state_fields()?.len();
+                    accumulator.merge_batch(&states.by_ref().take(parts).collect::<Vec<_>>())?;
+                    accumulators.push(accumulator);
+                }
+                let changed_at = EventTime(saved.number(0, row)?);
+                self.groups.insert(key.clone(), Group { accumulators, changed_at, is_changed: true });
+            }
+        }
+        self.changed = self.groups.keys().cloned().collect();
+        Ok(())
+    }
+}
+
+/// The state of an accumulator, which goes on: reading it may have emptied it, so that it is made anew.
+pub(super) fn state_of(
+    accumulator: &mut Box<dyn Accumulator>,
+    function: &AggregateFunctionExpr,
+) -> Result<Vec<ScalarValue>> {
+    let state = accumulator.state()?;
+    let columns = state.iter().map(|value| value.to_array_of_size(1)).collect::<Result<Vec<_>>>()?;
+    *accumulator = function.create_accumulator()?;
+    accumulator.merge_batch(&columns)?;
+    Ok(state)
 }
 
 /// The keys of `all` that are not among `kept`, as columns; both in key order.

@@ -4,8 +4,9 @@
 //! given to CLOSE; a slice goes when the last window that holds it has closed, and the lateness that is allowed is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -15,6 +16,7 @@ use millstream_sql::Leaf;
 
 use super::suffixes::Suffixes;
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{Saved, Saver, Slot};
 use crate::close::{leaf_rows, window_rows};
 use crate::pane::{Delta, PaneLayout};
 use crate::slices::{Slices, by_slice};
@@ -40,7 +42,13 @@ pub(crate) enum Holds {
 }
 
 /// A part of a slice, as it was handed over.
-enum Piece {
+struct Piece {
+    content: Content,
+    /// Where a checkpoint has it.
+    slot: Slot,
+}
+
+enum Content {
     Groups(Delta),
     Rows(RecordBatch),
 }
@@ -91,10 +99,10 @@ impl Windows {
         }
     }
 
-    fn keep(&mut self, leaf: usize, slice: Window, piece: Piece) {
+    fn keep(&mut self, leaf: usize, slice: Window, content: Content) {
         let leaves = self.leaves.len();
         let pieces = self.slices.entry(slice).or_insert_with(|| (0..leaves).map(|_| Vec::new()).collect());
-        pieces[leaf].push(piece);
+        pieces[leaf].push(Piece { content, slot: Slot::default() });
         self.unseen.insert(slice);
         if self.suffixes[leaf].covers(slice) {
             self.suffixes[leaf].reset();
@@ -154,41 +162,69 @@ impl Windows {
     fn compact(&mut self, slice: Window) -> Result<()> {
         let Some(of_slice) = self.slices.get_mut(&slice) else { return Ok(()) };
         for (leaf, pieces) in self.leaves.iter().zip(of_slice) {
-            if pieces.len() <= MAX_PIECES {
-                continue;
+            // What a checkpoint has is left as it is: it would have to be written again.
+            let new = first_unsaved(pieces);
+            if pieces.len() - new > MAX_PIECES {
+                leaf.holds.merge(pieces, new)?;
             }
-            *pieces = vec![match &leaf.holds {
-                Holds::Groups(layout) => {
-                    let mut table = layout.table()?;
-                    pieces.iter().filter_map(Piece::groups).try_for_each(|delta| table.merge(delta))?;
-                    Piece::Groups(table.freeze()?)
-                }
-                Holds::Rows(schema) => Piece::Rows(concat_batches(schema, pieces.iter().filter_map(Piece::rows))?),
-            }];
         }
+        Ok(())
+    }
+}
+
+fn first_unsaved(pieces: &[Piece]) -> usize {
+    pieces.iter().position(|piece| piece.slot == Slot::default()).unwrap_or(pieces.len())
+}
+
+impl Holds {
+    /// Makes one piece of all from `first` on.
+    fn merge(&self, pieces: &mut Vec<Piece>, first: usize) -> Result<()> {
+        if pieces.len() <= first + 1 {
+            return Ok(());
+        }
+        let parts = &pieces[first..];
+        let content = match self {
+            Self::Groups(layout) => {
+                let mut table = layout.table()?;
+                parts.iter().filter_map(Piece::groups).try_for_each(|delta| table.merge(delta))?;
+                Content::Groups(table.freeze()?)
+            }
+            Self::Rows(schema) => Content::Rows(concat_batches(schema, parts.iter().filter_map(Piece::rows))?),
+        };
+        pieces.truncate(first);
+        pieces.push(Piece { content, slot: Slot::default() });
         Ok(())
     }
 }
 
 impl Piece {
     fn groups(&self) -> Option<&Delta> {
-        match self {
-            Self::Groups(delta) => Some(delta),
-            Self::Rows(_) => None,
+        match &self.content {
+            Content::Groups(delta) => Some(delta),
+            Content::Rows(_) => None,
         }
     }
 
     fn rows(&self) -> Option<&RecordBatch> {
-        match self {
-            Self::Rows(rows) => Some(rows),
-            Self::Groups(_) => None,
+        match &self.content {
+            Content::Rows(rows) => Some(rows),
+            Content::Groups(_) => None,
         }
     }
 
     fn len(&self) -> usize {
+        match &self.content {
+            Content::Groups(delta) => delta.groups(),
+            Content::Rows(rows) => rows.num_rows(),
+        }
+    }
+}
+
+impl Content {
+    fn batch(&self) -> Result<RecordBatch> {
         match self {
-            Self::Groups(delta) => delta.groups(),
-            Self::Rows(rows) => rows.num_rows(),
+            Self::Groups(delta) => delta.batch(),
+            Self::Rows(rows) => Ok(rows.clone()),
         }
     }
 }
@@ -203,7 +239,7 @@ impl Operator for Windows {
                     let late = times.iter().map(|time| (EventTime(*time), Some(missed))).collect();
                     return Ok(Taken { late, ..Taken::default() });
                 }
-                self.keep(leaf, slice, Piece::Rows(rows.clone()));
+                self.keep(leaf, slice, Content::Rows(rows.clone()));
                 return Ok(Taken::all(rows.num_rows()));
             }
             Slices::Many { parts, outside } => (parts, outside),
@@ -217,7 +253,7 @@ impl Operator for Windows {
                 continue;
             }
             taken.used += indices.len();
-            self.keep(leaf, slice, Piece::Rows(take_record_batch(rows, &indices)?));
+            self.keep(leaf, slice, Content::Rows(take_record_batch(rows, &indices)?));
         }
         Ok(taken)
     }
@@ -225,7 +261,7 @@ impl Operator for Windows {
     fn take_groups(&mut self, leaf: usize, slice: Option<Window>, groups: Delta) -> Result<Taken> {
         // Workers have counted the rows, and told late ones apart.
         let slice = slice.ok_or_else(|| DataFusionError::Internal("groups of windows without a slice".to_owned()))?;
-        self.keep(leaf, slice, Piece::Groups(groups));
+        self.keep(leaf, slice, Content::Groups(groups));
         Ok(Taken::default())
     }
 
@@ -284,4 +320,46 @@ impl Operator for Windows {
         };
         (self.slices.len(), self.slices.values().map(rows).sum())
     }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        saver.value("closed", &self.closed.0)?;
+        for (slice, of_slice) in &mut self.slices {
+            for (number, (leaf, pieces)) in self.leaves.iter().zip(of_slice).enumerate() {
+                // What came since the last checkpoint is one piece, and all is when there are too many.
+                let new = first_unsaved(pieces);
+                leaf.holds.merge(pieces, if new >= MAX_PIECES { 0 } else { new })?;
+                for Piece { content, slot } in pieces {
+                    saver.chunk(slot, "slices", &(slice.start.0, slice.end.0, number), || content.batch())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        self.closed = EventTime(saved.value("closed")?);
+        for chunk in saved.chunks("slices") {
+            let (start, end, leaf): (i64, i64, usize) = chunk.note()?;
+            let slice = Window { start: EventTime(start), end: EventTime(end) };
+            let leaves = self.leaves.len();
+            let holds = self.leaves.get(leaf).map(|leaf| &leaf.holds);
+            let holds = holds.ok_or_else(|| DataFusionError::Execution(format!("the checkpoint has a leaf {leaf}")))?;
+            let content = match holds {
+                Holds::Groups(layout) => Content::Groups(layout.delta(&chunk.rows)?),
+                Holds::Rows(schema) => Content::Rows(fitted(&chunk.rows, schema)?),
+            };
+            let pieces = self.slices.entry(slice).or_insert_with(|| (0..leaves).map(|_| Vec::new()).collect());
+            pieces[leaf].push(Piece { content, slot: chunk.slot });
+            self.unseen.insert(slice);
+        }
+        Ok(())
+    }
+}
+
+/// Rows that were kept, with the names that the query has for their columns now.
+pub(super) fn fitted(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), rows.columns().to_vec(), &options)?)
 }

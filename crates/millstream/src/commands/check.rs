@@ -53,7 +53,7 @@ fn check(script: &str) -> anyhow::Result<CheckReport> {
     let clock = Arc::new(SystemClock);
     let (printed, _) = mpsc::channel(1);
     let connectors = Arc::new(Offline::new(clock.clone(), None, printed)?);
-    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true };
+    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None };
     let engine = Engine::start(connectors, clock, settings, None, tokio::runtime::Handle::current())?;
     Ok(engine.check(script))
 }

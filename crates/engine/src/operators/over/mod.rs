@@ -10,9 +10,9 @@ mod running;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, partition, take_record_batch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
@@ -30,7 +30,9 @@ use millstream_sql::{Leaf, Over, window_function};
 use self::frame::{FrameEnd, Needs, Reach};
 use self::running::{Along, Running, RunningFunction};
 use super::computable::{Computable, Computed};
+use super::saved_keys::{SavedKeys, damaged, keys_batch, lists};
 use super::{Given, Operator, Taken};
+use crate::checkpoint::{KeyedLog, Saved, Saver, Slot};
 use crate::physical::physical_expr;
 
 /// Partitions that have been silent are looked at this often at the most, to let go of rows no frame reaches.
@@ -51,6 +53,7 @@ pub(crate) struct OverOperator {
     waiting: Vec<(RecordBatch, Int64Array)>,
     /// Partitions with rows that wait for what follows them.
     unfinished: BTreeSet<OwnedRow>,
+    log: KeyedLog,
     input: SchemaRef,
     output: SchemaRef,
     watermark: EventTime,
@@ -123,6 +126,7 @@ impl OverOperator {
             partitions: HashMap::new(),
             waiting: Vec::new(),
             unfinished: BTreeSet::new(),
+            log: KeyedLog::default(),
             input,
             output,
             watermark: EventTime::MIN,
@@ -266,8 +270,16 @@ impl OverOperator {
         }
         self.swept = self.watermark;
         let mut partitions = std::mem::take(&mut self.partitions);
-        partitions.retain(|_, partition| !self.trim(partition));
-        self.partitions = partitions;
+        let mut log = std::mem::take(&mut self.log);
+        partitions.retain(|key, partition| {
+            let rows = partition.times.len();
+            let is_over = self.trim(partition);
+            if partition.times.len() < rows || is_over {
+                log.touch(key);
+            }
+            !is_over
+        });
+        (self.partitions, self.log) = (partitions, log);
     }
 }
 
@@ -389,6 +401,7 @@ impl Operator for OverOperator {
         let mut given: Vec<(RecordBatch, Vec<EventTime>)> = Vec::new();
         for key in touched {
             let Some(mut partition) = self.partitions.remove(&key) else { continue };
+            self.log.touch(&key);
             given.extend(self.give(&mut partition)?);
             if partition.given < partition.times.len() {
                 self.unfinished.insert(key.clone());
@@ -417,6 +430,125 @@ impl Operator for OverOperator {
         let rows: usize = self.partitions.values().map(|partition| partition.times.len().max(1)).sum();
         (0, rows + self.waiting.iter().map(|(_, times)| times.len()).sum::<usize>())
     }
+
+    fn remember(&mut self) {
+        self.log.enable();
+    }
+
+    fn save(&mut self, saver: &mut Saver) -> Result<()> {
+        saver.value("watermark", &self.watermark.0)?;
+        saver.value("swept", &self.swept.0)?;
+        let waiting = concat_batches(&self.input, self.waiting.iter().map(|(rows, _)| rows))?;
+        let times: Int64Array = self.waiting.iter().flat_map(|(_, times)| times.values().iter().copied()).collect();
+        if waiting.num_rows() > 0 {
+            saver.chunk(&mut Slot::default(), "waiting", &(), || with_times(&waiting, times))?;
+        }
+        let partitions = &self.partitions;
+        let keys = self.log.changed(partitions.len(), || partitions.keys().cloned().collect());
+        let kept: Vec<Option<&Partition>> = keys.iter().map(|key| partitions.get(key)).collect();
+        let gone = kept.iter().map(Option::is_none).collect();
+        let number = |of: &dyn Fn(&Partition) -> usize| -> ArrayRef {
+            Arc::new(kept.iter().map(|kept| kept.map_or(0, |kept| of(kept) as i64)).collect::<Int64Array>())
+        };
+        let rows = concat_batches(&self.input, kept.iter().flatten().filter_map(|kept| kept.rows.as_ref()))?;
+        let times = kept.iter().flatten().flat_map(|kept| kept.times.iter().map(|time| time.0)).collect();
+        let lengths = kept.iter().map(|kept| kept.map_or(0, |kept| kept.times.len()));
+        let rows = lists(&with_times(&rows, times)?, lengths)?;
+        let along = self.functions.iter().filter(|function| matches!(function.way, Way::Along(..))).count();
+        let mut columns = vec![number(&|kept| kept.given), number(&|kept| usize::from(!kept.running.is_empty()))];
+        for place in 0..along {
+            columns.push(number(&|kept| kept.running.get(place).map_or(0, |(_, consumed)| *consumed)));
+        }
+        columns.push(rows);
+        let running = self.functions.iter().filter_map(|function| match &function.way {
+            Way::Along(running, _) => Some((running, &function.value_type)),
+            Way::AtHand(_) => None,
+        });
+        for (place, (function, value_type)) in running.enumerate() {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in &keys {
+                // Taken out and put back: reading an accumulator may change it.
+                let value = self.partitions.get_mut(key).and_then(|partition| partition.running.get_mut(place));
+                let value =
+                    value.map(|(running, _)| std::mem::replace(running, Running::Count { rows: 0, rank: 0, dense: 0 }));
+                values.push(value);
+            }
+            columns.extend(function.save(values.iter_mut().map(Option::as_mut).collect(), value_type)?);
+            for (key, value) in keys.iter().zip(values) {
+                let place = self.partitions.get_mut(key).and_then(|partition| partition.running.get_mut(place));
+                if let (Some((running, _)), Some(value)) = (place, value) {
+                    *running = value;
+                }
+            }
+        }
+        let batch = keys_batch(&self.converter, !self.partition_by.is_empty(), &keys, gone, columns)?;
+        self.log.save(saver, "partitions", batch)
+    }
+
+    fn load(&mut self, saved: &mut Saved) -> Result<()> {
+        self.watermark = EventTime(saved.value("watermark")?);
+        self.swept = EventTime(saved.value("swept")?);
+        for chunk in saved.chunks("waiting") {
+            self.waiting.push(without_times(&chunk.rows, &self.input)?);
+        }
+        let along: Vec<(&RunningFunction, &DataType)> = (self.functions.iter())
+            .filter_map(|function| match &function.way {
+                Way::Along(running, _) => Some((running, &function.value_type)),
+                Way::AtHand(_) => None,
+            })
+            .collect();
+        let timed: SchemaRef = timed_schema(&self.input);
+        for rows in self.log.load(saved, "partitions") {
+            let saved = SavedKeys::read(&rows, &self.converter, self.partition_by.len())?;
+            for (row, key) in saved.keys.iter().enumerate() {
+                self.unfinished.remove(key);
+                if saved.is_gone(row) {
+                    self.partitions.remove(key);
+                    continue;
+                }
+                let number =
+                    |column: usize| Ok::<_, DataFusionError>(usize::try_from(saved.number(column, row)?).unwrap_or(0));
+                let (rows, times) = without_times(&saved.rows(2 + along.len(), row, &timed)?, &self.input)?;
+                let mut running = Vec::new();
+                if number(1)? == 1 {
+                    let mut columns = saved.kept.iter().skip(3 + along.len());
+                    for (place, (function, value_type)) in along.iter().enumerate() {
+                        running.push((function.load(&mut columns, row, value_type)?, number(2 + place)?));
+                    }
+                }
+                let partition = Partition {
+                    rows: (rows.num_rows() > 0).then_some(rows),
+                    times: times.values().iter().map(|time| EventTime(*time)).collect(),
+                    given: number(0)?,
+                    running,
+                };
+                if partition.given < partition.times.len() {
+                    self.unfinished.insert(key.clone());
+                }
+                self.partitions.insert(key.clone(), partition);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows with their times as a column behind them.
+fn with_times(rows: &RecordBatch, times: Int64Array) -> Result<RecordBatch> {
+    let columns = rows.columns().iter().cloned().chain([Arc::new(times) as ArrayRef]).collect();
+    Ok(RecordBatch::try_new(timed_schema(&rows.schema()), columns)?)
+}
+
+fn timed_schema(schema: &SchemaRef) -> SchemaRef {
+    let time = Arc::new(Field::new("time", DataType::Int64, false));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([time]).collect::<Vec<_>>()))
+}
+
+fn without_times(rows: &RecordBatch, schema: &SchemaRef) -> Result<(RecordBatch, Int64Array)> {
+    let (times, columns) = rows.columns().split_last().ok_or_else(|| damaged("rows of OVER have no times"))?;
+    let times = times.as_primitive_opt::<Int64Type>().ok_or_else(|| damaged("rows of OVER have no times"))?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(Arc::clone(schema), columns.to_vec(), &options)?;
+    Ok((rows, times.clone()))
 }
 
 fn pick(rows: &RecordBatch, times: &Int64Array, kept: Vec<u32>) -> Result<(RecordBatch, Int64Array)> {

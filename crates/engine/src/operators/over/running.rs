@@ -2,12 +2,16 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::filter;
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Accumulator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use std::sync::Arc;
 
+use super::super::saved_keys::{column, damaged};
+use super::super::updating::state_of;
 use crate::hot::passing;
 
 /// A function that is computed by going along.
@@ -54,13 +58,75 @@ pub(super) struct Along<'a> {
 }
 
 impl RunningFunction {
-    pub(super) fn start(&self, value_type: &arrow::datatypes::DataType) -> Result<Running> {
+    pub(super) fn start(&self, value_type: &DataType) -> Result<Running> {
         Ok(match self {
             Self::RowNumber | Self::Rank | Self::DenseRank => Running::Count { rows: 0, rank: 0, dense: 0 },
             Self::Aggregate { function, .. } => Running::Aggregate(function.create_accumulator()?),
             Self::Nth { .. } | Self::Last { .. } => {
                 Running::Value { seen: 0, value: ScalarValue::try_from(value_type)? }
             }
+        })
+    }
+
+    /// The types of what is kept of a running value.
+    fn kept_types(&self, value_type: &DataType) -> Result<Vec<DataType>> {
+        Ok(match self {
+            Self::RowNumber | Self::Rank | Self::DenseRank => vec![DataType::UInt64; 3],
+            Self::Aggregate { function, .. } => {
+                function.state_fields()?.iter().map(|field| field.data_type().clone()).collect()
+            }
+            Self::Nth { .. } | Self::Last { .. } => vec![DataType::UInt64, value_type.clone()],
+        })
+    }
+
+    /// Running values as columns, for a checkpoint; NULL where there is none.
+    pub(super) fn save(&self, running: Vec<Option<&mut Running>>, value_type: &DataType) -> Result<Vec<ArrayRef>> {
+        let types = self.kept_types(value_type)?;
+        let mut columns: Vec<Vec<ScalarValue>> = vec![Vec::with_capacity(running.len()); types.len()];
+        for running in running {
+            let kept = match (running, self) {
+                (None, _) => types.iter().map(ScalarValue::try_from).collect::<Result<Vec<_>>>()?,
+                (Some(Running::Count { rows, rank, dense }), _) => {
+                    vec![(*rows).into(), (*rank).into(), (*dense).into()]
+                }
+                (Some(Running::Aggregate(accumulator)), Self::Aggregate { function, .. }) => {
+                    state_of(accumulator, function)?
+                }
+                (Some(Running::Value { seen, value }), _) => vec![(*seen).into(), value.clone()],
+                (Some(Running::Aggregate(_)), _) => return Err(of_another()),
+            };
+            columns.iter_mut().zip(kept).for_each(|(column, value)| column.push(value));
+        }
+        columns.into_iter().zip(&types).map(|(values, of)| column(values, of)).collect()
+    }
+
+    /// A running value from what was kept of it: takes as many columns as it made.
+    pub(super) fn load(
+        &self,
+        columns: &mut dyn Iterator<Item = &ArrayRef>,
+        row: usize,
+        value_type: &DataType,
+    ) -> Result<Running> {
+        let count = self.kept_types(value_type)?.len();
+        let kept: Vec<ArrayRef> = columns.take(count).map(|column| column.slice(row, 1)).collect();
+        let value = |index: usize| {
+            let column = kept.get(index).ok_or_else(|| damaged("a running value is missing"))?;
+            ScalarValue::try_from_array(column, 0)
+        };
+        let number = |index: usize| match value(index)? {
+            ScalarValue::UInt64(Some(number)) => Ok(number),
+            _ => Err(damaged("a running count is missing")),
+        };
+        Ok(match self {
+            Self::RowNumber | Self::Rank | Self::DenseRank => {
+                Running::Count { rows: number(0)?, rank: number(1)?, dense: number(2)? }
+            }
+            Self::Aggregate { function, .. } => {
+                let mut accumulator = function.create_accumulator()?;
+                accumulator.merge_batch(&kept)?;
+                Running::Aggregate(accumulator)
+            }
+            Self::Nth { .. } | Self::Last { .. } => Running::Value { seen: number(0)?, value: value(1)? },
         })
     }
 
@@ -125,9 +191,13 @@ impl RunningFunction {
                 }
                 ScalarValue::iter_to_array(values)
             }
-            _ => Err(datafusion::error::DataFusionError::Internal("a running value of another function".to_owned())),
+            _ => Err(of_another()),
         }
     }
+}
+
+fn of_another() -> DataFusionError {
+    DataFusionError::Internal("a running value of another function".to_owned())
 }
 
 fn take_in(
