@@ -9,14 +9,15 @@ use millstream_core::EventTime;
 use millstream_sql::{Catalog, ShowKind, SqlError, SystemTable};
 
 use crate::engine::{Outcome, QueryInfo, QueryState, Running};
-use crate::stats::ShardStats;
+use crate::stats::{CheckpointInfo, ShardStats};
 
-/// `millstream.queries`, `millstream.shards` and `millstream.watermarks`.
+/// `millstream.queries`, `millstream.shards`, `millstream.watermarks` and `millstream.checkpoints`.
 pub(crate) fn tables() -> Vec<SystemTable> {
     vec![
         SystemTable { name: "millstream.queries".to_owned(), schema: queries_schema() },
         SystemTable { name: "millstream.shards".to_owned(), schema: shards_schema() },
         SystemTable { name: "millstream.watermarks".to_owned(), schema: watermarks_schema() },
+        SystemTable { name: "millstream.checkpoints".to_owned(), schema: checkpoints_schema() },
     ]
 }
 
@@ -27,6 +28,7 @@ pub(crate) fn rows(name: &str, state: &Running) -> Result<(SchemaRef, Vec<Record
         "millstream.queries" => (queries_schema(), queries_columns(&queries)),
         "millstream.shards" => (shards_schema(), shards_columns(&queries)),
         "millstream.watermarks" => (watermarks_schema(), watermarks_columns(&queries)),
+        "millstream.checkpoints" => (checkpoints_schema(), checkpoints_columns(&queries)),
         other => {
             return Err(SqlError::new(format!("`{other}` is a stream or a sink: it holds no rows to select from"))
                 .hint("select from a materialized view"));
@@ -75,6 +77,7 @@ fn queries_schema() -> SchemaRef {
         count("late"),
         count("rejected"),
         Field::new("watermark", time(), true),
+        Field::new("delivery", DataType::Utf8, false),
         Field::new("sql", DataType::Utf8, false),
     ]))
 }
@@ -99,7 +102,44 @@ fn queries_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
         count(&|query| query.stats.late.get()),
         count(&|query| query.stats.rejected.get()),
         Arc::new(queries.iter().map(|query| shown(query.stats.watermark())).collect::<TimestampMillisecondArray>()),
+        text(&|query| Some(query.delivery.word().to_owned())),
         text(&|query| Some(query.sql.clone())),
+    ]
+}
+
+/// One row for each query of which checkpoints are taken.
+fn checkpoints_schema() -> SchemaRef {
+    let count = |name| Field::new(name, DataType::Int64, false);
+    Arc::new(Schema::new(vec![
+        Field::new("query", DataType::Utf8, false),
+        count("checkpoint"),
+        Field::new("taken_at", time(), true),
+        count("bytes_written"),
+        count("state_bytes"),
+        count("duration_ms"),
+        count("pause_us"),
+        Field::new("failing", DataType::Utf8, true),
+        Field::new("skipped", DataType::Utf8, true),
+    ]))
+}
+
+fn checkpoints_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
+    let taken = queries.iter().map(|query| (&query.name, query.stats.checkpoints.newest()));
+    let taken: Vec<_> = taken.filter(|(_, newest)| newest.number > 0).collect();
+    let count = |of: &dyn Fn(&CheckpointInfo) -> u64| -> ArrayRef {
+        Arc::new(taken.iter().map(|(_, newest)| i64::try_from(of(newest)).ok()).collect::<Int64Array>())
+    };
+    let skipped = |skipped: &[String]| (!skipped.is_empty()).then(|| skipped.join("; "));
+    vec![
+        Arc::new(taken.iter().map(|(query, _)| Some(query.as_str())).collect::<StringArray>()),
+        count(&|newest| newest.number),
+        Arc::new(taken.iter().map(|(_, newest)| newest.taken_at.map(|at| at.0)).collect::<TimestampMillisecondArray>()),
+        count(&|newest| newest.bytes),
+        count(&|newest| newest.state_bytes),
+        count(&|newest| newest.duration_ms.unsigned_abs()),
+        count(&|newest| newest.pause_us),
+        Arc::new(taken.iter().map(|(_, newest)| newest.failing.clone()).collect::<StringArray>()),
+        Arc::new(taken.iter().map(|(_, newest)| skipped(&newest.skipped)).collect::<StringArray>()),
     ]
 }
 

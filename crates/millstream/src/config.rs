@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
 use millstream_connectors::AwsSettings;
-use millstream_core::Options;
+use millstream_core::{Duration, Options};
 use serde::Deserialize;
 
 use crate::cli::ServeFlags;
@@ -20,7 +20,22 @@ const DEFAULT_DATA: &str = "millstream-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const PREFIX: &str = "MILLSTREAM_";
 /// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
-const KEYS: [&str; 7] = ["data", "queries", "listen", "workers", "insecure", "aws.region", "aws.endpoint_url"];
+const KEYS: [&str; 10] = [
+    "data",
+    "queries",
+    "listen",
+    "workers",
+    "insecure",
+    "aws.region",
+    "aws.endpoint_url",
+    "checkpoints.dir",
+    "checkpoints.interval",
+    "checkpoints.retained",
+];
+/// How often the state of a query is kept, unless something else is said.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// How many checkpoints of a query are kept.
+const CHECKPOINTS_RETAINED: usize = 3;
 /// Worker threads beyond this only take memory.
 const MAX_WORKERS: usize = 256;
 
@@ -31,7 +46,17 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
     pub(crate) aws: AwsSettings,
+    pub(crate) checkpoints: CheckpointConfig,
     pub(crate) tokens: Vec<Token>,
+}
+
+/// Where checkpoints are kept, and how often they are taken.
+#[derive(Clone)]
+pub(crate) struct CheckpointConfig {
+    /// A folder or `s3://bucket/prefix`; `None`: in the data folder.
+    pub(crate) dir: Option<String>,
+    pub(crate) interval: Duration,
+    pub(crate) retained: usize,
 }
 
 /// A bearer token and what it allows. It has no `Debug`: tokens are not to be printed.
@@ -107,6 +132,14 @@ fn resolve(
             region: first_of(reader.get("aws.region"), &["AWS_REGION", "AWS_DEFAULT_REGION"], environment),
             endpoint_url: first_of(reader.get("aws.endpoint_url"), &["AWS_ENDPOINT_URL"], environment),
             ..AwsSettings::default()
+        },
+        checkpoints: CheckpointConfig {
+            dir: reader.get("checkpoints.dir").map(ToOwned::to_owned),
+            interval: reader.duration("checkpoints.interval").map_err(wrong)?.unwrap_or(CHECKPOINT_INTERVAL),
+            retained: {
+                let given = reader.parse("checkpoints.retained", "a number of checkpoints").map_err(wrong)?;
+                given.unwrap_or(CHECKPOINTS_RETAINED)
+            },
         },
         tokens,
     };

@@ -1,4 +1,5 @@
-//! The data folder: one process at a time, streams in `streams/`, definitions in `definitions.sql`.
+//! The data folder: one process at a time, streams in `streams/`, definitions in `definitions.sql`, the state of queries
+//! in `checkpoints/`.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -39,6 +40,11 @@ impl DataFolder {
     /// Where the streams are.
     pub(crate) fn streams(&self) -> PathBuf {
         self.path.join("streams")
+    }
+
+    /// Where the state of queries is, unless it is kept elsewhere.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
     }
 
     /// Where the definitions are.

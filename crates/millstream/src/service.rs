@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use millstream_connectors::{AwsSettings, Context, Registry};
+use millstream_connectors::{AwsSettings, Context, Registry, checkpoint_store};
 use millstream_core::{Clock, EventTime};
-use millstream_engine::{Engine, Outcome, Script, ScriptError, Settings};
+use millstream_engine::{CheckpointSettings, Engine, Outcome, Script, ScriptError, Settings};
 use millstream_local_kinesis::Store;
 use millstream_sql::Relation;
 use tokio::sync::watch;
 
+use crate::config::CheckpointConfig;
 use crate::data_folder::DataFolder;
 use crate::http::{Auth, EncodedChanges, HttpMetrics};
 use crate::rates::{Rates, SAMPLE_EVERY};
@@ -24,6 +25,7 @@ pub(crate) struct ServiceSettings {
     pub(crate) data: PathBuf,
     pub(crate) workers: usize,
     pub(crate) aws: AwsSettings,
+    pub(crate) checkpoints: CheckpointConfig,
     pub(crate) auth: Auth,
 }
 
@@ -52,9 +54,15 @@ impl Service {
         let started = clock.now();
         let mut context = Context::new(Arc::clone(&clock));
         context.store = Some(store.clone());
-        context.aws = settings.aws;
         context.seed = started.0.unsigned_abs();
-        let engine_settings = Settings { workers: settings.workers, queue_bytes: QUEUE_BYTES, replay_time: false, checkpoints: None };
+        let checkpoints = checkpoints(&settings, &folder, context.seed)?;
+        context.aws = settings.aws;
+        let engine_settings = Settings {
+            workers: settings.workers,
+            queue_bytes: QUEUE_BYTES,
+            replay_time: false,
+            checkpoints: Some(checkpoints),
+        };
         let runtime = tokio::runtime::Handle::current();
         let connectors = Arc::new(Registry::new(context));
         let engine = Engine::start(connectors.clone(), Arc::clone(&clock), engine_settings, None, runtime)
@@ -112,6 +120,21 @@ impl Service {
     pub(crate) fn begin_stop(&self) {
         self.stopping.send_replace(true);
     }
+}
+
+/// Where the state of queries is kept.
+fn checkpoints(
+    settings: &ServiceSettings,
+    folder: &DataFolder,
+    seed: u64,
+) -> anyhow::Result<CheckpointSettings> {
+    let CheckpointConfig { dir, interval, retained } = settings.checkpoints.clone();
+    let dir = dir.unwrap_or_else(|| folder.checkpoints().display().to_string());
+    let aws = settings.aws.clone();
+    let store = checkpoint_store(&dir, &aws).with_context(|| format!("checkpoints cannot be kept in {dir}"))?;
+    let open = move |place: &str| checkpoint_store(place, &aws).map_err(|error| error.to_string());
+    let writer = format!("{seed:x}-{}", std::process::id());
+    Ok(CheckpointSettings { store, open: Arc::new(open), interval, retained, writer })
 }
 
 /// A script that did not take effect, or that did and could not be kept.

@@ -55,6 +55,7 @@ pub(crate) async fn serve(
         data: config.data.clone(),
         workers: config.workers,
         aws: config.aws,
+        checkpoints: config.checkpoints,
         auth: Auth::new(config.tokens),
     };
     let service = Service::open(settings, Arc::clone(&clock))?;

@@ -73,7 +73,8 @@ pub(super) async fn all(State(app): State<App>) -> Result<Response, Problem> {
 fn register_queries(app: &App, registry: &mut Registry) {
     let [rows_in, rows_out, filtered, late, rejected] = <[Counters; 5]>::default();
     let [open_windows, groups, running, table_rows, lag_ms] = <[Gauges; 5]>::default();
-    let [watermark, watermark_lag] = <[Seconds; 2]>::default();
+    let [watermark, watermark_lag, checkpoint_age] = <[Seconds; 3]>::default();
+    let [state_bytes, checkpoint_failing] = <[Gauges; 2]>::default();
     let now = app.clock.now();
     for query in app.engine.queries() {
         let labels: Labels = vec![("query", query.name.clone())];
@@ -98,6 +99,12 @@ fn register_queries(app: &App, registry: &mut Registry) {
             watermark.get_or_create(&labels).set(seconds(reached.0));
             watermark_lag.get_or_create(&labels).set(seconds((now - reached).0));
         }
+        let newest = stats.checkpoints.newest();
+        if let Some(taken_at) = newest.taken_at {
+            checkpoint_age.get_or_create(&labels).set(seconds((now - taken_at).0));
+            gauge(&state_bytes, newest.state_bytes);
+            gauge(&checkpoint_failing, u64::from(newest.failing.is_some()));
+        }
         for (source, shard, shard_stats) in stats.shards() {
             let shard = vec![("query", query.name.clone()), ("source", source), ("shard", shard.to_string())];
             lag_ms.get_or_create(&shard).set(i64::try_from(shard_stats.lag_ms).unwrap_or(i64::MAX));
@@ -117,6 +124,9 @@ fn register_queries(app: &App, registry: &mut Registry) {
     registry.register("query_running", "1 while a query runs", running);
     registry.register("live_table_rows", "Rows of a live table", table_rows);
     registry.register("shard_lag_ms", "How far a shard's reader is behind the tip", lag_ms);
+    registry.register("checkpoint_age_seconds", "Time since the newest checkpoint was taken", checkpoint_age);
+    registry.register("checkpoint_state_bytes", "Bytes that the newest checkpoint needs", state_bytes);
+    registry.register("checkpoint_failing", "1 while a checkpoint cannot be written", checkpoint_failing);
     registry.register("watermark_seconds", "How far event time has come, since 1970", watermark);
     registry.register("watermark_lag_seconds", "How far event time is behind the clock", watermark_lag);
 }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millstream_core::{EventTime, ShardId};
-use millstream_engine::{QueryInfo, QueryState, ShardStats};
+use millstream_engine::{CheckpointInfo, QueryInfo, QueryState, ShardStats};
 use millstream_sql::graph;
 use serde::Serialize;
 
@@ -34,10 +34,28 @@ pub(super) struct Query {
     watermark: Option<String>,
     open_windows: u64,
     groups: u64,
+    /// What readers of the result are promised over restarts.
+    delivery: &'static str,
+    checkpoint: Option<Checkpoint>,
     shards: Vec<Shard>,
     error: Option<String>,
     started: String,
     graph: Graph,
+}
+
+/// The newest checkpoint.
+#[derive(Serialize)]
+struct Checkpoint {
+    number: u64,
+    taken_at: Option<String>,
+    bytes_written: u64,
+    state_bytes: u64,
+    duration_ms: i64,
+    pause_us: u64,
+    /// Why the next one is not written, while that is being tried.
+    failing: Option<String>,
+    /// Checkpoints that could not be used at the start, and why.
+    skipped: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -140,12 +158,27 @@ fn describe(app: &App, query: QueryInfo) -> Query {
         watermark: shown(stats.watermark()),
         open_windows: stats.open_windows.get(),
         groups: stats.groups.get(),
+        delivery: query.delivery.word(),
+        checkpoint: Some(stats.checkpoints.newest()).filter(|newest| newest.number > 0).map(checkpoint),
         shards: stats.shards().into_iter().map(shard).collect(),
         error,
         started: query.started.to_string(),
         graph: Graph { nodes: drawn.nodes.into_iter().map(node).collect(), edges: drawn.edges },
         name: query.name,
         sources: query.sources,
+    }
+}
+
+fn checkpoint(newest: CheckpointInfo) -> Checkpoint {
+    Checkpoint {
+        number: newest.number,
+        taken_at: newest.taken_at.map(|at| at.to_string()),
+        bytes_written: newest.bytes,
+        state_bytes: newest.state_bytes,
+        duration_ms: newest.duration_ms,
+        pause_us: newest.pause_us,
+        failing: newest.failing,
+        skipped: newest.skipped,
     }
 }
 

@@ -33,7 +33,8 @@ impl TestService {
     pub(crate) fn with_auth(auth: Auth) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let settings = ServiceSettings { data, workers: 1, aws: AwsSettings::default(), auth };
+        let checkpoints = CheckpointConfig { dir: None, interval: Duration::from_secs(1), retained: 3 };
+        let settings = ServiceSettings { data, workers: 1, aws: AwsSettings::default(), checkpoints, auth };
         let app = Service::open(settings, Arc::new(SystemClock)).unwrap();
         Self { router: router(&app), app, _folder: folder }
     }
