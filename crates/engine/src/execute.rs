@@ -97,6 +97,11 @@ impl Inner {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
             }
+            Effect::Query(query) if query.replaces || query.start.is_some() => {
+                let message = format!("`{}` cannot be replaced or started from another place", query.name);
+                return Err(SqlError::new(message)
+                    .hint("this engine keeps no state yet: leave START FROM out, or DROP the query first"));
+            }
             Effect::Query(query) => {
                 let prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
                 if let Some(table) = &prepared.table {
@@ -141,10 +146,6 @@ impl Inner {
 /// What is wrong with an effect although the catalog has all it names.
 pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
     match effect {
-        Effect::Query(query) if query.replaces || query.start.is_some() => {
-            Err(SqlError::new(format!("`{}` cannot be replaced or started from another place", query.name))
-                .hint("this engine keeps no state yet: DROP it, and create it again"))
-        }
         Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, .. }
             if !state.queries.contains_key(name) =>
         {
