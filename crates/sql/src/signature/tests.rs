@@ -156,3 +156,21 @@ fn it_is_a_list_of_pairs() {
     );
     assert_eq!(serde_json::from_str::<Signature>(&text).unwrap(), signature);
 }
+
+#[test]
+fn a_difference_is_seen_in_its_sentence() {
+    let of = |parts: &[(&str, &str)]| Signature {
+        parts: parts.iter().map(|(what, text)| ((*what).to_owned(), (*text).to_owned())).collect(),
+    };
+    for (before, now, expected) in [
+        (&[("the keys", "k UInt8")][..], &[("the keys", "k UInt16")][..], "the keys were `k UInt8`, now `k UInt16`"),
+        (&[("the keys", "k Utf8")], &[], "the keys were `k STRING`, and there is no such part now"),
+        (&[], &[("the keys", "k Utf8")], "there was no such part before: the keys, now `k STRING`"),
+        (&[("a", "1"), ("b", "2")], &[("b", "2"), ("a", "1")], "the parts of the query are in another order"),
+    ] {
+        let difference = of(before).difference(&of(now)).unwrap();
+        assert!(difference.starts_with(expected), "{difference}");
+    }
+    let changed = difference(JOIN, &JOIN.replace("l.v > r.v", "r.ts <> l.ts + INTERVAL '1 day 2 seconds'")).unwrap();
+    assert!(changed.contains("now `right.ts != left.ts + INTERVAL '1 days 2000 ms' AND"), "{changed}");
+}
