@@ -125,6 +125,11 @@ impl Inner {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
             }
+            Effect::Query(query) if query.replaces || query.start.is_some() => {
+                let message = format!("`{}` cannot be replaced or started from another place", query.name);
+                return Err(SqlError::new(message)
+                    .hint("this engine keeps no state yet: leave START FROM out, or DROP the query first"));
+            }
             Effect::Query(query) => {
                 let mut prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
                 let is_new = dropped.contains(&prepared.plan.name);

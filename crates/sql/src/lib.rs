@@ -17,6 +17,8 @@ mod pipeline;
 mod plan;
 mod session;
 mod signature;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub use millstream_core::type_name;

@@ -164,10 +164,7 @@ fn parse_one(dialect: &NativeDialect, tokens: Vec<TokenWithSpan>, lines: &Lines<
     if rest.token != Token::EOF {
         let error = SqlError::new(format!("expected the end of the statement or `;`, found {}", rest.token))
             .at(Position::of(rest.span));
-        parser.prev_token();
-        parser.prev_token();
-        let before = parser.peek_token().token;
-        return Err(match start_from::misplaced(&before, &rest.token) {
+        return Err(match start_from::misplaced(&rest.token) {
             Some(hint) => error.hint(hint),
             None => error,
         });

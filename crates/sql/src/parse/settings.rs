@@ -147,9 +147,14 @@ fn query_name(text: &str, at: Option<Position>) -> Result<Name, SqlError> {
     Ok(Name { at, ..name })
 }
 
-/// `SET 'key' = 'value'; `, such that it is read as what it was.
+/// `SET 'key' = 'value'`, such that it is read as what it was.
 pub(crate) fn set_statement(key: &str, value: &str) -> String {
-    format!("SET '{key}' = '{}'; ", value.replace('\'', "''"))
+    format!("SET '{key}' = '{}'", value.replace('\'', "''"))
+}
+
+/// `RESET 'key'`.
+pub(crate) fn reset_statement(key: &str) -> String {
+    format!("RESET '{key}'")
 }
 
 /// A name as [`set_statement`] takes it.

@@ -56,10 +56,10 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Option<StartFrom>, SqlErr
     Ok(Some(start))
 }
 
-/// What to say about a START FROM that stands where it is not read.
-pub(super) fn misplaced(before: &Token, found: &Token) -> Option<&'static str> {
-    let is_start = is_word(found, "START") || is_word(found, "FROM") && is_word(before, "START");
-    is_start.then_some("START FROM … is for CREATE MATERIALIZED VIEW, before AS, and for INSERT INTO, before SELECT")
+/// What to say where a statement should have ended, and a START FROM follows that is not read there.
+pub(super) fn misplaced(found: &Token) -> Option<&'static str> {
+    is_word(found, "START")
+        .then_some("START FROM … is for CREATE MATERIALIZED VIEW, before AS, and for INSERT INTO, before SELECT")
 }
 
 fn is_word(token: &Token, word: &str) -> bool {

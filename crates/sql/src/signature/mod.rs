@@ -33,18 +33,21 @@ impl Signature {
         // A part that both have says more than one that only one of them has.
         let changed = self.parts.iter().find_map(|(what, before)| {
             let now = other.get(what)?;
-            (before != now).then(|| format!("{what} was {}, now {}{}", quoted(before), quoted(now), reason(what)))
+            (before != now).then(|| {
+                let (before, now) = readable(before, now);
+                format!("{what} {} `{before}`, now `{now}`{}", was(what), reason(what))
+            })
         });
         let only_in =
             |one: &Self, missing_in: &Self| one.parts.iter().find(|(what, _)| missing_in.get(what).is_none()).cloned();
         changed
             .or_else(|| {
                 let (what, before) = only_in(self, other)?;
-                Some(format!("{what} was {}, and is there no more", quoted(&before)))
+                Some(format!("{what} {} `{}`, and there is no such part now", was(&what), with_type_names(&before)))
             })
             .or_else(|| {
                 let (what, now) = only_in(other, self)?;
-                Some(format!("{what} is {}, and was not there before", quoted(&now)))
+                Some(format!("there was no such part before: {what}, now `{}`", with_type_names(&now)))
             })
             .or_else(|| (self != other).then(|| "the parts of the query are in another order".to_owned()))
     }
@@ -54,9 +57,15 @@ impl Signature {
     }
 }
 
-/// With SQL's names of types where that leaves the difference visible, as it does but for types of one name.
-fn quoted(text: &str) -> String {
-    format!("`{}`", with_type_names(text))
+/// With SQL's names of types, unless what differs is hidden by them: some types share a name.
+fn readable(before: &str, now: &str) -> (String, String) {
+    let in_sql = (with_type_names(before), with_type_names(now));
+    if in_sql.0 == in_sql.1 { (before.to_owned(), now.to_owned()) } else { in_sql }
+}
+
+fn was(what: &str) -> &'static str {
+    let is_plural = ["the keys", "the aggregates", "the columns", "the bounds", "the OVER functions"];
+    if is_plural.iter().any(|part| what.starts_with(part)) { "were" } else { "was" }
 }
 
 /// What a change of a part would do to what was kept.

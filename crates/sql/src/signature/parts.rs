@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
@@ -17,13 +18,17 @@ type Part = (String, String);
 
 /// All parts: tables first, because a change there is the cause of others.
 pub(super) fn parts(pipeline: &Pipeline) -> Result<Vec<Part>, SqlError> {
-    let mut parts = Parts { pipeline, tables: BTreeMap::new(), found: Vec::new(), names: Vec::new() };
+    let needs_time = pipeline.feeds().any(|feed| feed.hot.time != RowTime::None);
+    let mut parts = Parts { pipeline, needs_time, tables: BTreeMap::new(), found: Vec::new(), names: Vec::new() };
     for number in 0..pipeline.stages.len() {
         parts.stage(number)?;
     }
     let mut all = vec![("the number of stages".to_owned(), pipeline.stages.len().to_string())];
     for (table, used) in parts.tables.values() {
-        all.extend(table_parts(table, used)?);
+        if needs_time {
+            all.push((format!("the event time of table {}", table.decl.name), event_time(table)));
+        }
+        all.extend(columns_used(table, used)?);
     }
     all.extend(parts.found);
     Ok(all)
@@ -31,6 +36,8 @@ pub(super) fn parts(pipeline: &Pipeline) -> Result<Vec<Part>, SqlError> {
 
 struct Parts<'a> {
     pipeline: &'a Pipeline,
+    /// Whether anything goes by event time.
+    needs_time: bool,
     /// The tables whose rows are kept, and the columns that decide what is.
     tables: BTreeMap<&'a str, (&'a Table, BTreeSet<usize>)>,
     found: Vec<Part>,
@@ -45,6 +52,7 @@ impl<'a> Parts<'a> {
         let place = if self.pipeline.stages.len() == 1 { String::new() } else { format!(" of stage {}", number + 1) };
         let keeps = !(is_last && matches!(stage.operator, Operator::Rows));
         let mut inputs = Vec::new();
+        let first_of_stage = self.found.len();
         for (index, leaf) in stage.leaves.iter().enumerate() {
             let place = match (&stage.operator, stage.leaves.len()) {
                 (_, 1) => place.clone(),
@@ -58,7 +66,7 @@ impl<'a> Parts<'a> {
         let mut found = Vec::new();
         let rows = operator(stage, &inputs, &mut |what, text| found.push((format!("{what}{place}"), text)))?;
         if keeps {
-            self.found.extend(found);
+            self.found.splice(first_of_stage..first_of_stage, found);
         }
         if is_last {
             return Ok(());
@@ -107,11 +115,12 @@ impl<'a> Parts<'a> {
         let mut add = |what: &str, text: String| self.found.push((format!("{what}{place}"), text));
         add("the source", source);
         if keeps {
-            let typed = feed.columns.iter().zip(&columns).map(|(column, text)| match column {
-                Column::Row(expr) => Ok(format!("{text} {}", expr.get_type(schema)?)),
-                Column::Window(_) => Ok(text.clone()),
+            // Bounds of windows are not kept: they are those of the window.
+            let typed = feed.columns.iter().zip(&columns).filter_map(|(column, text)| match column {
+                Column::Row(expr) => Some(expr.get_type(schema).map(|data_type| format!("{text} {data_type}"))),
+                Column::Window(_) => None,
             });
-            let typed = typed.collect::<Result<Vec<_>, SqlError>>()?;
+            let typed = typed.collect::<Result<Vec<_>, _>>()?;
             let keys: Vec<String> = leaf.session_keys.iter().filter_map(|key| columns.get(*key).cloned()).collect();
             add("the filter", named.conditions(&feed.hot.filters)?);
             add("the row's time", time_text(feed.hot.time, &names));
@@ -133,7 +142,9 @@ impl<'a> Parts<'a> {
     fn note_table(&mut self, feed: &'a Feed) {
         let Some(table) = feed.hot.input.table() else { return };
         let (_, used) = self.tables.entry(&table.decl.name).or_insert_with(|| (table, BTreeSet::new()));
-        used.extend(table.time.map(|time| time.column));
+        if self.needs_time {
+            used.extend(table.time.map(|time| time.column));
+        }
         let rows = feed.columns.iter().filter_map(|column| match column {
             Column::Row(expr) => Some(expr),
             Column::Window(_) => None,
@@ -163,7 +174,7 @@ fn operator(
             let typed = over.functions.iter().zip(&functions);
             let typed = typed.map(|(expr, text)| Ok(format!("{text}{}", argument_types(expr, named(0).schema)?)));
             add("the PARTITION BY", listed(&named(0).texts(&over.partition_by)?, ", "));
-            add("the functions of OVER", listed(&typed.collect::<Result<Vec<_>, SqlError>>()?, ", "));
+            add("the OVER functions", listed(&typed.collect::<Result<Vec<_>, SqlError>>()?, ", "));
             return Ok(vec![distinct_names(inputs[0].iter().cloned().chain(functions).collect())]);
         }
         Operator::IntervalJoin(join) => {
@@ -253,19 +264,24 @@ fn argument_types(expr: &Expr, schema: &DFSchema) -> Result<String, SqlError> {
     Ok(if types.is_empty() { String::new() } else { format!(" of {}", types.join(", ")) })
 }
 
-/// Event time, and the columns that are used.
-fn table_parts(table: &Table, used: &BTreeSet<usize>) -> Result<Vec<Part>, SqlError> {
-    let name = &table.decl.name;
-    let time = match table.time_column().zip(table.time) {
+fn event_time(table: &Table) -> String {
+    match table.time_column().zip(table.time) {
         Some((column, time)) => format!("{} less {} ms", column.field.name(), time.delay.0),
         None => "none".to_owned(),
-    };
-    let mut parts = vec![(format!("the event time of table {name}"), time)];
+    }
+}
+
+/// What the columns are that decide what is kept.
+fn columns_used(table: &Table, used: &BTreeSet<usize>) -> Result<Vec<Part>, SqlError> {
+    let name = &table.decl.name;
+    let mut parts = Vec::new();
     let mut columns: Vec<&TableColumn> = used.iter().filter_map(|index| table.columns.get(*index)).collect();
     columns.sort_by_key(|column| column.field.name());
     for column in columns {
         let data_type = column.field.data_type();
         let text = match &column.kind {
+            // Its members are told where they are used.
+            ColumnKind::Physical(_) if matches!(data_type, DataType::Struct(_)) => "ROW".to_owned(),
             ColumnKind::Physical(_) => data_type.to_string(),
             ColumnKind::Metadata(metadata) => format!("{data_type}, {metadata:?} of the record"),
             ColumnKind::Computed(expr) => {

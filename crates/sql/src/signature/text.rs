@@ -1,9 +1,9 @@
 //! Expressions as text that says what is computed, and not what it was called: columns by names that are given here,
 //! without the aliases of tables and of columns.
 
-use datafusion::common::Column;
-use datafusion::common::DFSchema;
+use arrow::datatypes::IntervalMonthDayNano;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::split_conjunction;
 
@@ -26,6 +26,9 @@ impl Named<'_> {
                 let name = name.cloned().unwrap_or_else(|| column.name.clone());
                 Ok(Transformed::yes(Expr::Column(Column::new_unqualified(name))))
             }
+            Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(interval)), _) => {
+                Ok(Transformed::yes(Expr::Column(Column::new_unqualified(interval_text(*interval)))))
+            }
             _ => Ok(Transformed::no(part)),
         })?;
         Ok(named.data.to_string())
@@ -43,6 +46,14 @@ impl Named<'_> {
         texts.dedup();
         Ok(listed(&texts, " AND "))
     }
+}
+
+/// An interval as people write it.
+fn interval_text(interval: IntervalMonthDayNano) -> String {
+    let (ms, ns) = (interval.nanoseconds / 1_000_000, interval.nanoseconds % 1_000_000);
+    let parts = [(i64::from(interval.months), "months"), (i64::from(interval.days), "days"), (ms, "ms"), (ns, "ns")];
+    let parts = parts.iter().filter(|(count, _)| *count != 0).map(|(count, unit)| format!("{count} {unit}"));
+    format!("INTERVAL '{}'", parts.collect::<Vec<_>>().join(" "))
 }
 
 /// A list as text; `none` when there is nothing in it.

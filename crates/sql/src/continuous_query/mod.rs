@@ -22,7 +22,8 @@ pub struct ContinuousQuery {
     pub name: String,
     /// The statement as it was written.
     pub sql: String,
-    /// The statement with the SETs before it that make it the same when it is read alone; of an INSERT, its name.
+    /// The statement as a script that makes the same query when it is read again, alone or among others: with the SETs
+    /// that it needs, an INSERT's name among them.
     pub definition: String,
     /// Where it begins; `None`: nothing was said.
     pub start: Option<StartFrom>,
@@ -202,17 +203,22 @@ impl Applier<'_> {
         }
     }
 
-    /// The statement with the SETs that it needs when it is read alone.
+    /// The statement with the SETs that it needs, and RESETs, so that it says nothing about what is read after it.
     fn definition(&self, name: Option<&str>) -> String {
         let InForce { checkpoint_interval, savepoint, max_groups, .. } = &self.statement.settings;
-        let settings = [
+        let once = [
             (settings::NAME, name.map(settings::written)),
-            (settings::CHECKPOINT_INTERVAL, checkpoint_interval.map(|interval| format!("{} ms", interval.0))),
             (settings::SAVEPOINT, savepoint.as_ref().map(|savepoint| savepoint.text.clone())),
+        ];
+        let lasting = [
+            (settings::CHECKPOINT_INTERVAL, checkpoint_interval.map(|interval| format!("{} ms", interval.0))),
             (settings::MAX_GROUPS, max_groups.map(|most| most.to_string())),
         ];
-        let sets = settings.into_iter().filter_map(|(key, value)| Some(settings::set_statement(key, &value?)));
-        sets.chain([self.statement.text.clone()]).collect()
+        let resets = lasting.iter().filter(|(_, value)| value.is_some());
+        let resets: Vec<String> = resets.map(|(key, _)| settings::reset_statement(key)).collect();
+        let sets = once.into_iter().chain(lasting);
+        let sets = sets.filter_map(|(key, value)| Some(settings::set_statement(key, &value?)));
+        sets.chain([self.statement.text.clone()]).chain(resets).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -314,3 +320,6 @@ fn sink_columns(table: &Table, listed: &[Name], given: usize) -> Result<Vec<Sink
         .map(|(index, field)| SinkColumn { field: Arc::clone(field), from: from(index, field) })
         .collect())
 }
+
+#[cfg(test)]
+mod tests;
