@@ -1,7 +1,7 @@
 //! Rows that an earlier process stored after its last checkpoint: a query that goes on from there computes them again,
 //! and each is stored no second time.
 //!
-//! A multiset: two rows that are alike are two rows. Kept as hashes, so that it costs about 30 bytes a row, and bounded
+//! A multiset: two rows that are alike are two rows. Kept as hashes, so that it costs some 50 bytes a row, and bounded
 //! by what was stored between a checkpoint and the end of the process.
 //!
 //! Nobody knows when all of them have come again, but a query computes its rows in about the order it did before. So a
