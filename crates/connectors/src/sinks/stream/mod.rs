@@ -144,12 +144,9 @@ impl StreamSink {
         self.store.settle().await.map_err(|error| self.refused(&error))?;
         (self.replayed, self.sending) = (Replayed::default(), None);
         let Some(state) = state else { return Ok(()) };
-        let unreadable = |error: &dyn std::fmt::Display| {
-            self.fatal(&format!("its checkpoint cannot be read ({error}): start the query anew"))
-        };
-        let note: Note = serde_json::from_str(&state.note).map_err(|error| unreadable(&error))?;
-        let mut replayed = Replayed::of_note(&note.replayed).map_err(|error| unreadable(&error))?;
-        self.collect_after(&note, &mut replayed)?;
+        let (note, mut replayed) = read_note(&state.note)
+            .map_err(|reason| self.fatal(&format!("its checkpoint cannot be read ({reason}): start the query anew")))?;
+        self.collect_after(&note, &mut replayed).await?;
         if replayed.left() > 0 {
             let (stream, rows) = (&self.stream.name, replayed.left());
             tracing::info!(query = self.query, %stream, rows, "rows after the checkpoint are stored and come once");
@@ -160,7 +157,7 @@ impl StreamSink {
 
     /// Adds this query's records after a note's positions: of shards that were made since, and of a stream that was
     /// made anew since, all.
-    fn collect_after(&self, note: &Note, replayed: &mut Replayed) -> Result<(), SinkError> {
+    async fn collect_after(&mut self, note: &Note, replayed: &mut Replayed) -> Result<(), SinkError> {
         let Some(info) = self.store.describe(&self.stream.name) else { return Ok(()) };
         let is_same = note.stream == Some(info.id);
         for (shard, tip) in self.tips()? {
@@ -177,6 +174,8 @@ impl StreamSink {
                 if page.millis_behind_latest == 0 || matches!(position, Position::After(last) if last >= tip) {
                     break;
                 }
+                // There may be much to read, and others wait for this thread.
+                tokio::task::yield_now().await;
             }
         }
         Ok(())
@@ -244,6 +243,12 @@ impl StreamSink {
     fn fatal(&self, error: &dyn std::fmt::Display) -> SinkError {
         SinkError::Fatal { sink: format!("stream `{}`", self.stream.name), reason: error.to_string() }
     }
+}
+
+fn read_note(text: &str) -> Result<(Note, Replayed), String> {
+    let note: Note = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let replayed = Replayed::of_note(&note.replayed)?;
+    Ok((note, replayed))
 }
 
 /// A key as Kinesis takes it: not empty, not too long.
