@@ -154,7 +154,7 @@ mod tests {
 
     use arrow::array::{Int64Array, RecordBatch};
     use bytes::Bytes;
-    use millstream_core::{Boundedness, Emission, Offsets};
+    use millstream_core::{Boundedness, Emission, EventTime, Offset, Offsets, Resume, ShardId, SourceError, Start};
 
     use super::*;
     use crate::testing::{StepClock, collect, payloads};
@@ -278,6 +278,18 @@ mod tests {
         let source = registry.source(&self::table(&options)).unwrap();
         let events = collect(source, Offsets::default()).await.unwrap();
         assert_eq!(payloads(&events)[&file], ["7\n"]);
+        let table = &self::table(&options);
+        for (start, given) in [(Start::Latest, "LATEST"), (Start::At(EventTime(1)), "a time")] {
+            let resume = Resume { start: Some(start), ..Resume::default() };
+            let error = collect(registry.source(table).unwrap(), resume).await.unwrap_err().to_string();
+            assert!(error.contains(&format!("cannot be read from {given}")), "{error}");
+        }
+        for (shard, position, words) in [(&file, 9, "the file has 4 bytes only"), (&path, 1, "the file is gone")] {
+            let resume: Offsets = [(ShardId::from(shard.as_str()), Offset::from(position))].into_iter().collect();
+            let error = collect(registry.source(table).unwrap(), resume).await.unwrap_err();
+            assert!(matches!(error, SourceError::Position { .. }), "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
         let missing = [("connector", "filesystem"), ("format", "json"), ("path", "/no/such/folder")];
         let error = collect(registry.source(&self::table(&missing)).unwrap(), Offsets::default()).await.unwrap_err();
         assert_eq!(error.to_string(), "`/no/such/folder` does not exist: option 'path' must name a file or a folder");

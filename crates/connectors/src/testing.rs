@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use millstream_core::{
-    BoxFuture, Clock, Duration, EventTime, Offsets, Source, SourceError, SourceEvent, SourceOutput, Stopped,
+    BoxFuture, Clock, Duration, EventTime, Offsets, Resume, Source, SourceError, SourceEvent, SourceOutput, Stopped,
 };
 
 /// A clock whose sleepers wake at once, and whose time moves on by what they slept.
@@ -60,19 +60,23 @@ impl SourceOutput for Collected {
 }
 
 /// Everything a bounded source sends.
-pub(crate) async fn collect(source: Box<dyn Source>, resume: Offsets) -> Result<Vec<SourceEvent>, SourceError> {
+pub(crate) async fn collect(
+    source: Box<dyn Source>,
+    resume: impl Into<Resume>,
+) -> Result<Vec<SourceEvent>, SourceError> {
     collect_until(source, resume, |_| false).await
 }
 
 /// What a source sends until `enough` is true of it.
 pub(crate) async fn collect_until(
     source: Box<dyn Source>,
-    resume: Offsets,
+    resume: impl Into<Resume>,
     enough: impl Fn(&[SourceEvent]) -> bool + Send + Sync + 'static,
 ) -> Result<Vec<SourceEvent>, SourceError> {
-    let offsets = Mutex::new(resume.clone());
+    let resume = resume.into();
+    let offsets = Mutex::new(resume.offsets.clone());
     let output = Collected { events: Mutex::default(), offsets, enough: Box::new(enough) };
-    source.run(resume.into(), &output).await?;
+    source.run(resume, &output).await?;
     Ok(output.events.into_inner().unwrap())
 }
 

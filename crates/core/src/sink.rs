@@ -105,7 +105,8 @@ pub struct SinkState {
 /// Rows that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    /// May work when tried again with the same emission: the sink has kept nothing of it.
+    /// May work when tried again with the same emission, before any other: the sink has kept nothing of it, or knows
+    /// what it has kept.
     #[error("writing to {sink} failed and will be tried again: {reason}")]
     Retry { sink: String, reason: String },
     /// Will not work until a person acts.

@@ -10,7 +10,9 @@ use crate::committer::Command;
 use crate::error::StorageError;
 use crate::layout::block::BlockBuilder;
 use crate::layout::block_key;
-use crate::limits::{BLOCK_BYTES_MAX, PARTITION_KEY_CHARACTERS_MAX, QUEUE_BYTES_MAX, RECORD_OVERHEAD_BYTES};
+use crate::limits::{
+    BLOCK_BYTES_MAX, PARTITION_KEY_CHARACTERS_MAX, QUEUE_BYTES_MAX, RECORD_OVERHEAD_BYTES, WRITER_BYTES_MAX,
+};
 use crate::stream::Stream;
 use crate::writer::Writer;
 use crate::{HashKey, PutError, SequenceNumber, ShardId, Store, StreamInfo};
@@ -38,6 +40,8 @@ pub struct Stored {
 /// One call's records on their way to the committer.
 pub(crate) struct PutRequest {
     stream: String,
+    /// Who signed the records.
+    writer: Option<Arc<str>>,
     records: Vec<(HashKey, PutRecord)>,
     reply: oneshot::Sender<Result<Vec<Stored>, PutError>>,
     /// Given back when the request is done: it bounds the queue.
@@ -67,6 +71,24 @@ impl Store {
     /// # });
     /// ```
     pub async fn put(&self, stream: &str, records: Vec<PutRecord>) -> Result<Vec<Stored>, PutError> {
+        self.put_from(stream, None, records).await
+    }
+
+    /// As [`Store::put`], and keeps with each record who wrote it. [`crate::Record::writer`] tells it within the process;
+    /// it does not show on the wire. A name has at most 1,024 bytes.
+    pub async fn put_as(&self, stream: &str, writer: &str, records: Vec<PutRecord>) -> Result<Vec<Stored>, PutError> {
+        if writer.len() > WRITER_BYTES_MAX {
+            return Err(PutError::Writer { bytes: writer.len(), limit: WRITER_BYTES_MAX });
+        }
+        self.put_from(stream, Some(writer.into()), records).await
+    }
+
+    async fn put_from(
+        &self,
+        stream: &str,
+        writer: Option<Arc<str>>,
+        records: Vec<PutRecord>,
+    ) -> Result<Vec<Stored>, PutError> {
         let info = self.describe(stream).ok_or_else(|| PutError::NoStream(stream.to_owned()))?;
         if records.is_empty() {
             return Ok(Vec::new());
@@ -76,7 +98,7 @@ impl Store {
         let permits = u32::try_from(bytes).expect("checked against QUEUE_BYTES_MAX");
         let room = Arc::clone(self.room()).acquire_many_owned(permits).await.map_err(|_| StorageError::Stopped)?;
         let (reply, replied) = oneshot::channel();
-        self.send(Command::Put(PutRequest { stream: stream.to_owned(), records, reply, room }))?;
+        self.send(Command::Put(PutRequest { stream: stream.to_owned(), writer, records, reply, room }))?;
         replied.await.map_err(|_| StorageError::Stopped)?
     }
 }
@@ -121,7 +143,11 @@ struct StreamAppend {
 }
 
 impl ShardAppend {
-    fn push(&mut self, record: &PutRecord, now_ms: i64) -> Stored {
+    fn push(&mut self, writer: Option<&Arc<str>>, record: &PutRecord, now_ms: i64) -> Stored {
+        if self.block.writer() != writer {
+            self.finish_block();
+            self.block = BlockBuilder::new(writer.cloned());
+        }
         // All records of a group arrive at `now_ms`, or with the shard's last if the clock went back: blocks rely on it.
         let next = self.last.next(now_ms);
         self.last = next;
@@ -133,7 +159,8 @@ impl ShardAppend {
     }
 
     fn finish_block(&mut self) {
-        let block = std::mem::take(&mut self.block);
+        let next = BlockBuilder::new(self.block.writer().cloned());
+        let block = std::mem::replace(&mut self.block, next);
         if block.bytes() > 0 {
             self.finished.push((self.last, block.finish()));
         }
@@ -150,9 +177,9 @@ impl StreamAppend {
         Self { shards: shards.collect(), stream }
     }
 
-    fn push(&mut self, key: HashKey, record: &PutRecord, now_ms: i64) -> Stored {
+    fn push(&mut self, key: HashKey, writer: Option<&Arc<str>>, record: &PutRecord, now_ms: i64) -> Stored {
         let (_, shard) = self.shards.range_mut(key.0..).next().expect("open shards cover all hash keys");
-        shard.push(record, now_ms)
+        shard.push(writer, record, now_ms)
     }
 }
 
@@ -167,7 +194,8 @@ impl Writer {
                 Err(_) => Err(PutError::NoStream(request.stream.clone())),
                 Ok(stream) => {
                     let append = appends.entry(request.stream.clone()).or_insert_with(|| StreamAppend::new(stream));
-                    Ok(request.records.iter().map(|(key, record)| append.push(*key, record, now_ms)).collect())
+                    let writer = request.writer.as_ref();
+                    Ok(request.records.iter().map(|(key, record)| append.push(*key, writer, record, now_ms)).collect())
                 }
             };
             answers.push((request, answer));
@@ -193,10 +221,8 @@ impl Writer {
                 }
             }
         }
-        batch.commit().map_err(|error| {
-            tracing::error!(%error, "records could not be written");
-            StorageError::from(error)
-        })
+        let committed = self.check_space().and_then(|()| Ok(batch.commit()?));
+        committed.inspect_err(|error| tracing::error!(%error, "records could not be written"))
     }
 }
 

@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 use crate::ShardId;
 
-/// The disk, or what is on it, failed. Once a write fails the store takes no more of them: restart it.
+/// The disk, or what is on it, failed. But for [`StorageError::Full`] a write that fails is the last one that the store
+/// takes: restart it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The storage engine refused or failed.
     #[error("the stream storage failed ({0}): check the disk and restart")]
     Engine(Arc<fjall::Error>),
+    /// So little room is left that nothing is written until there is more; nothing is lost or broken.
+    #[error("the disk of {} is full ({free_bytes} bytes are free, {kept_bytes} are kept free): make room", folder.display())]
+    Full { folder: PathBuf, free_bytes: u64, kept_bytes: u64 },
+    /// How much room is left cannot be told.
+    #[error("the disk of {} cannot be asked for its free space ({error}): check it", folder.display())]
+    Disk { folder: PathBuf, error: Arc<std::io::Error> },
     /// Something that this version cannot read.
     #[error("the stream storage holds {what} that cannot be read: it was damaged or written by a newer version")]
     Unreadable { what: String },
@@ -51,6 +58,9 @@ pub enum PutError {
     /// A partition key of a length that Kinesis refuses.
     #[error("record {index} has a partition key of {characters} characters: it must have 1 to {limit}")]
     PartitionKey { index: usize, characters: usize, limit: usize },
+    /// A writer's name that is too long.
+    #[error("a writer's name has {bytes} bytes, and {limit} are the limit")]
+    Writer { bytes: usize, limit: usize },
     /// More than may wait for the disk at once.
     #[error("{bytes} bytes in one call are more than {limit}: send fewer records at a time")]
     TooMuch { bytes: usize, limit: usize },
@@ -71,6 +81,14 @@ pub enum ReadError {
     /// A position in another shard.
     #[error("{number} is a position in {of}, and {shard} was to be read from there")]
     ForeignPosition { number: String, of: ShardId, shard: ShardId },
+    /// A position that this shard has not given out, though its form is right.
+    #[error(
+        "{shard} of stream {stream} has never come to {number}: the stream was made anew, or is an older copy of itself"
+    )]
+    UnknownPosition { stream: String, number: String, shard: ShardId },
+    /// Records that a reader has not seen yet are gone.
+    #[error("{lost} records of {shard} that follow it have expired: stream {stream} keeps records for {hours} hours")]
+    Expired { stream: String, shard: ShardId, lost: u64, hours: u32 },
     /// The disk failed.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -36,6 +36,8 @@ pub const TAGS_MAX: usize = 50;
 pub const TAG_KEY_CHARACTERS_MAX: usize = 128;
 /// Characters of a tag's value: the AWS quota.
 pub const TAG_VALUE_CHARACTERS_MAX: usize = 256;
+/// Bytes of a writer's name: it is stored with each block of its records.
+pub const WRITER_BYTES_MAX: usize = 1024;
 /// Bytes that wait for the committer before producers are held back: a few of the largest requests.
 pub(crate) const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a queued record takes besides its bytes: without it the queue of tiny records would hardly be bounded.

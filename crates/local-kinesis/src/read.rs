@@ -1,5 +1,6 @@
 //! Reading a shard within the process: pages of committed records, without a copy and without HTTP.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub struct Record<'a> {
     pub partition_key: &'a str,
     /// The payload.
     pub data: &'a [u8],
+    /// Who signed it ([`Store::put_as`]). For sinks that look for their own records; no reader of a stream is told.
+    pub writer: Option<&'a str>,
 }
 
 /// Consecutive records of one shard.
@@ -147,6 +150,33 @@ impl Store {
             Position::AtTimestamp(ms) if ms > now_ms => Position::After(tip.last),
             other => other,
         })
+    }
+
+    /// The newest committed record of each shard, or one below its first.
+    pub fn tips(&self, stream: &str) -> Result<BTreeMap<ShardId, SequenceNumber>, ReadError> {
+        let found = self.stream(stream).ok_or_else(|| ReadError::NoStream(stream.to_owned()))?;
+        Ok(found.tips.iter().map(|(shard, tip)| (*shard, tip.borrow().last)).collect())
+    }
+
+    /// Whether a reader that got as far as that record finds everything that follows it: fails where the shard never
+    /// had the record, and where retention has taken some of what came after it.
+    pub fn check_resume(&self, stream: &str, shard: ShardId, after: SequenceNumber) -> Result<(), ReadError> {
+        let (found, tip) = self.shard(stream, shard)?;
+        let (info, tip) = (info_of(&found, shard)?, *tip.borrow());
+        lower_bound(info, Position::After(after), tip, self.now_ms())?;
+        if after < info.starting || after > tip.last {
+            return Err(ReadError::UnknownPosition { stream: stream.to_owned(), number: after.to_string(), shard });
+        }
+        // Counters of a shard have no gaps.
+        let page = self.read(stream, shard, Position::After(after), 1, 1)?;
+        let first = page.records().next().map_or(tip.last.counter() + 1, |record| record.sequence_number.counter());
+        match first.saturating_sub(after.counter() + 1) {
+            0 => Ok(()),
+            lost => {
+                let hours = found.info.retention_hours;
+                Err(ReadError::Expired { stream: stream.to_owned(), shard, lost, hours })
+            }
+        }
     }
 
     /// How many records a shard holds, and the first and last of them.

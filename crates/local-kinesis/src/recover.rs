@@ -23,10 +23,10 @@ pub(crate) fn open(folder: &Path, settings: &Settings, now: Now) -> Result<Write
         opened => opened.map_err(StorageError::from),
     };
     let failed = |error| OpenError::Storage { folder: folder.to_owned(), error };
-    recover(database.map_err(failed)?, settings, now).map_err(failed)
+    recover(folder, database.map_err(failed)?, settings, now).map_err(failed)
 }
 
-fn recover(database: Database, settings: &Settings, now: Now) -> Result<Writer, StorageError> {
+fn recover(folder: &Path, database: Database, settings: &Settings, now: Now) -> Result<Writer, StorageError> {
     let descriptions = database.keyspace(CATALOG, KeyspaceCreateOptions::default)?;
     let mut catalog = Catalog::new();
     for entry in descriptions.prefix(stream_key::prefix()) {
@@ -45,7 +45,15 @@ fn recover(database: Database, settings: &Settings, now: Now) -> Result<Writer, 
     };
     delete_orphans(&database, &catalog)?;
     let catalog = watch::Sender::new(Arc::new(catalog));
-    Ok(Writer { database, descriptions, catalog, next_stream_id, settings: settings.clone(), now })
+    Ok(Writer {
+        folder: folder.to_owned(),
+        database,
+        descriptions,
+        catalog,
+        next_stream_id,
+        settings: settings.clone(),
+        now,
+    })
 }
 
 fn open_stream(database: &Database, settings: &Settings, info: StreamInfo) -> Result<Stream, StorageError> {

@@ -25,11 +25,15 @@ pub struct Settings {
     pub stream_buffer_bytes: u64,
     /// How often expired records are looked for.
     pub trim_every_ms: u64,
+    /// Records are refused while the disk has less room than this. The storage engine takes no more writes once one has
+    /// failed, so that none is begun that may fail: the rest is for its journal, its flushes and merges.
+    pub free_bytes_min: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_bytes: 16 * 1024 * 1024, stream_buffer_bytes: 8 * 1024 * 1024, trim_every_ms: 10_000 }
+        const MIB: u64 = 1024 * 1024;
+        Self { cache_bytes: 16 * MIB, stream_buffer_bytes: 8 * MIB, trim_every_ms: 10_000, free_bytes_min: 128 * MIB }
     }
 }
 
@@ -79,6 +83,16 @@ impl Store {
     /// The time as this store sees it.
     pub fn now_ms(&self) -> i64 {
         (self.inner.now)()
+    }
+
+    /// Whether records can be written now: there is room on the disk, and no write has failed.
+    pub async fn check(&self) -> Result<(), ControlError> {
+        self.on_writer(|writer| Ok(writer.check()?)).await
+    }
+
+    /// Waits until every put that was called before has been committed or refused, also those whose caller has left.
+    pub async fn settle(&self) -> Result<(), ControlError> {
+        self.on_writer(|_| Ok(())).await
     }
 
     pub(crate) fn stream(&self, name: &str) -> Option<Arc<Stream>> {

@@ -3,6 +3,7 @@
 //! What it does is in the files named after it: `append`, `create`, `delete`, `split`, `merge`, `retention`, `tags`,
 //! `trim`. Each writes to disk first and publishes afterwards.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
@@ -15,6 +16,7 @@ use crate::stream::{Catalog, Stream};
 use crate::{ControlError, StreamInfo};
 
 pub(crate) struct Writer {
+    pub(crate) folder: PathBuf,
     pub(crate) database: Database,
     /// Descriptions of streams (`layout::CATALOG`).
     pub(crate) descriptions: Keyspace,
@@ -32,6 +34,24 @@ impl Writer {
 
     pub(crate) fn stream(&self, name: &str) -> Result<Arc<Stream>, ControlError> {
         self.catalog.borrow().get(name).cloned().ok_or_else(|| ControlError::NoStream(name.to_owned()))
+    }
+
+    /// Whether there is room to write records.
+    pub(crate) fn check_space(&self) -> Result<(), StorageError> {
+        let disk = rustix::fs::statvfs(&self.folder)
+            .map_err(|error| StorageError::Disk { folder: self.folder.clone(), error: Arc::new(error.into()) })?;
+        let (free_bytes, kept_bytes) = (disk.f_bavail.saturating_mul(disk.f_frsize), self.settings.free_bytes_min);
+        if free_bytes < kept_bytes {
+            return Err(StorageError::Full { folder: self.folder.clone(), free_bytes, kept_bytes });
+        }
+        Ok(())
+    }
+
+    /// Whether records can be written.
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        self.check_space()?;
+        // Fails once a write has failed; the journal's buffer is empty, so that it costs nothing.
+        Ok(self.database.persist(PersistMode::Buffer)?)
     }
 
     /// A batch that is on disk once its commit returns.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_core::{Offset, Offsets, ShardId};
+use millstream_core::{Offset, Offsets, ShardId, SourceError};
 
 /// Where a shard's reading starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,36 @@ struct Node {
     parents: Vec<ShardId>,
     start: Start,
     state: State,
+}
+
+/// What helps where a reading cannot go on: words for the end of a reason.
+pub(super) const ANEW: &str = "start the query anew with START FROM BEGINNING or START FROM LATEST";
+
+/// Fails where no shard that is to be resumed is there, and no child of one: then this is another stream. Some of them
+/// may be gone, for shards that were read to their end expire.
+pub(super) fn check_resumed(listed: &[Listed], resume: &Offsets) -> Result<(), SourceError> {
+    let is_known = |shard: &Listed| {
+        resume.get(&shard.shard).is_some() || shard.parents.iter().any(|parent| resume.get(parent).is_some())
+    };
+    for child in listed.iter().filter(|child| resume.get(&child.shard).is_none()) {
+        for parent in child.parents.iter().filter(|parent| resume.get(parent).is_some()) {
+            if !listed.iter().any(|shard| shard.shard == *parent) {
+                let child = &child.shard;
+                tracing::warn!(%parent, %child, "a shard has expired: if it was not read to its end, its rest is lost");
+            }
+        }
+    }
+    match resume.iter().next() {
+        Some((shard, offset)) if !listed.iter().any(is_known) => Err(SourceError::Position {
+            shard: shard.clone(),
+            offset: offset.clone(),
+            reason: format!(
+                "the stream has neither this shard nor a successor of it: it was made anew, or all was read so long ago \
+                 that it has expired; {ANEW}"
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The shards of one stream, as far as they are known.
@@ -196,6 +226,18 @@ mod tests {
         lineage.drained(&id("b"));
         lineage.drained(&id("c"));
         assert_eq!(ready(&mut lineage), [("d".to_owned(), Start::Beginning)]);
+    }
+
+    #[test]
+    fn a_stream_without_a_trace_of_what_was_read_is_another() {
+        let resume = |shards: &[&str]| shards.iter().map(|shard| (id(shard), Offset::from(9))).collect::<Offsets>();
+        let check = |starts: &[Listed], resumed: &[&str]| check_resumed(starts, &resume(resumed)).is_ok();
+        let (all, last) = (family(&["a"]), [listed("d", &["b", "c"], true)]);
+        for resumed in [&[][..], &["a"], &["d"], &["a", "gone"]] {
+            assert!(check(&all, resumed), "{resumed:?}");
+        }
+        assert!(check(&last, &["a", "c"]) && check(&last, &["d"]));
+        assert!(!check(&last, &["a"]) && !check(&all, &["x", "y"]) && !check(&[], &["a"]));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Where a stream is read from first: `source.init.position` and `source.init.timestamp`, Flink's names.
+//! Where a stream is read from first: `source.init.position` and `source.init.timestamp`, Flink's names; or what a
+//! query says instead ([`Resume`]).
 
 use arrow::datatypes::TimeUnit;
-use millstream_core::{EventTime, OptionError, OptionReader};
+use millstream_core::{EventTime, OptionError, OptionReader, Resume, SourceError, Start};
 
 use crate::formats::time;
 
@@ -34,6 +35,34 @@ impl InitPosition {
             (None, None) => Ok(default),
         }
     }
+}
+
+impl InitPosition {
+    /// Where the shards of a reading start that go on from no offset. A reading from LATEST that was interrupted goes on
+    /// from when it first began; where the others start does not depend on when that was.
+    pub(crate) fn of(self, resume: &Resume) -> Self {
+        let position = match resume.start {
+            None => self,
+            Some(Start::Beginning) => Self::TrimHorizon,
+            Some(Start::Latest) => Self::Latest,
+            Some(Start::At(at)) => Self::AtTimestamp(at),
+        };
+        match (position, resume.since) {
+            (Self::Latest, Some(since)) => Self::AtTimestamp(since),
+            (position, _) => position,
+        }
+    }
+}
+
+/// For sources that have nothing but a beginning.
+pub(crate) fn only_beginning(start: Option<Start>, what: &str) -> Result<(), SourceError> {
+    let given = match start {
+        None | Some(Start::Beginning) => return Ok(()),
+        Some(Start::Latest) => "LATEST",
+        Some(Start::At(_)) => "a time",
+    };
+    let reason = format!("they cannot be read from {given}, for they have no arrivals: say START FROM BEGINNING");
+    Err(SourceError::Failed { what: what.to_owned(), reason })
 }
 
 /// A timestamp, or epoch seconds with an optional fraction, as in Flink.
@@ -70,5 +99,28 @@ mod tests {
             assert_eq!(read(bad), Err(timestamp.to_owned()));
         }
         assert_eq!(read(&[(position, "OLDEST")]), Err(position.to_owned()));
+    }
+
+    #[test]
+    fn what_a_query_says_comes_before_the_options() {
+        let (at, since) = (EventTime(5), EventTime(3));
+        let (options, starts) = (
+            [InitPosition::Latest, InitPosition::TrimHorizon, InitPosition::AtTimestamp(EventTime(1))],
+            [(Start::Beginning, InitPosition::TrimHorizon), (Start::Latest, InitPosition::Latest)],
+        );
+        let of = |position: InitPosition, start, since| position.of(&Resume { start, since, ..Resume::default() });
+        for position in options {
+            assert_eq!(of(position, None, None), position);
+            for (start, expected) in starts {
+                assert_eq!(of(position, Some(start), None), expected);
+            }
+            for since in [None, Some(since)] {
+                assert_eq!(of(position, Some(Start::At(at)), since), InitPosition::AtTimestamp(at));
+                assert_eq!(of(position, Some(Start::Beginning), since), InitPosition::TrimHorizon);
+            }
+            assert_eq!(of(position, Some(Start::Latest), Some(since)), InitPosition::AtTimestamp(since));
+        }
+        assert_eq!(of(InitPosition::Latest, None, Some(since)), InitPosition::AtTimestamp(since));
+        assert_eq!(of(InitPosition::TrimHorizon, None, Some(since)), InitPosition::TrimHorizon);
     }
 }

@@ -2,24 +2,32 @@
 //!
 //! | part | holds |
 //! |---|---|
-//! | 1 byte | version, 1 |
+//! | 1 byte | version: 1, or 2 with a writer |
 //! | 4 bytes | how many records, little-endian like all that follows |
+//! | | version 2 only: the length of the writer's name (4 bytes), and the name |
 //! | 8 bytes a record | where its partition key ends among the keys (4), where its data ends among the data (4) |
 //! | | all partition keys, then all data |
 //!
+//! What nobody signed is written in version 1, which all releases read. Version 2 is refused by releases before it.
 //! Sequence numbers and arrivals are not in it: the records arrived together and count down from the number in the key.
+
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::{Record, SequenceNumber};
 
-const VERSION: u8 = 1;
+const PLAIN: u8 = 1;
+const WITH_WRITER: u8 = 2;
 const HEADER_BYTES: usize = 5;
+const LENGTH_BYTES: usize = 4;
 const ENTRY_BYTES: usize = 8;
 
-/// Collects the records of a block.
+/// Collects the records of a block, all of one writer or of none.
 #[derive(Default)]
 pub(crate) struct BlockBuilder {
+    writer: Option<Arc<str>>,
     ends: Vec<u8>,
     keys: Vec<u8>,
     data: Vec<u8>,
@@ -27,6 +35,14 @@ pub(crate) struct BlockBuilder {
 }
 
 impl BlockBuilder {
+    pub(crate) fn new(writer: Option<Arc<str>>) -> Self {
+        Self { writer, ..Self::default() }
+    }
+
+    pub(crate) fn writer(&self) -> Option<&Arc<str>> {
+        self.writer.as_ref()
+    }
+
     pub(crate) fn push(&mut self, partition_key: &str, data: &[u8]) {
         self.keys.extend_from_slice(partition_key.as_bytes());
         self.data.extend_from_slice(data);
@@ -43,8 +59,13 @@ impl BlockBuilder {
 
     pub(crate) fn finish(self) -> Bytes {
         let mut value = Vec::with_capacity(HEADER_BYTES + self.bytes());
-        value.push(VERSION);
+        value.push(if self.writer.is_some() { WITH_WRITER } else { PLAIN });
         value.extend_from_slice(&self.count.to_le_bytes());
+        if let Some(writer) = &self.writer {
+            let bytes = u32::try_from(writer.len()).expect("checked against WRITER_BYTES_MAX");
+            value.extend_from_slice(&bytes.to_le_bytes());
+            value.extend_from_slice(writer.as_bytes());
+        }
         for part in [self.ends, self.keys, self.data] {
             value.extend_from_slice(&part);
         }
@@ -58,6 +79,9 @@ pub(crate) struct Block {
     value: Bytes,
     last: SequenceNumber,
     count: usize,
+    /// Where the name of the writer is.
+    writer: Option<Range<usize>>,
+    ends_at: usize,
     keys_at: usize,
     data_at: usize,
 }
@@ -65,12 +89,18 @@ pub(crate) struct Block {
 impl Block {
     /// `None` if the value is not a whole block.
     pub(crate) fn open(last: SequenceNumber, value: Bytes) -> Option<Self> {
-        if value.first() != Some(&VERSION) {
-            return None;
-        }
         let count = usize::try_from(u32_at(&value, 1)?).ok()?;
-        let keys_at = HEADER_BYTES + count.checked_mul(ENTRY_BYTES)?;
-        let mut block = Self { value, last, count, keys_at, data_at: keys_at };
+        let writer = match *value.first()? {
+            PLAIN => None,
+            WITH_WRITER => {
+                let from = HEADER_BYTES + LENGTH_BYTES;
+                Some(from..from.checked_add(usize::try_from(u32_at(&value, HEADER_BYTES)?).ok()?)?)
+            }
+            _ => return None,
+        };
+        let ends_at = writer.as_ref().map_or(HEADER_BYTES, |writer| writer.end);
+        let keys_at = ends_at.checked_add(count.checked_mul(ENTRY_BYTES)?)?;
+        let mut block = Self { value, last, count, writer, ends_at, keys_at, data_at: keys_at };
         let (keys_end, data_end) = block.ends(count.checked_sub(1)?)?;
         block.data_at += keys_end;
         (block.data_at + data_end == block.value.len()).then_some(block)
@@ -78,6 +108,10 @@ impl Block {
 
     pub(crate) fn count(&self) -> usize {
         self.count
+    }
+
+    fn writer(&self) -> Option<&str> {
+        std::str::from_utf8(self.value.get(self.writer.clone()?)?).ok()
     }
 
     pub(crate) fn sequence_number(&self, index: usize) -> SequenceNumber {
@@ -109,11 +143,12 @@ impl Block {
             partition_key: std::str::from_utf8(part(self.keys_at + key_from, self.keys_at + key_to))
                 .unwrap_or_default(),
             data: part(self.data_at + data_from, self.data_at + data_to),
+            writer: self.writer(),
         }
     }
 
     fn ends(&self, index: usize) -> Option<(usize, usize)> {
-        let at = HEADER_BYTES + index * ENTRY_BYTES;
+        let at = self.ends_at + index * ENTRY_BYTES;
         let (key, data) = (u32_at(&self.value, at)?, u32_at(&self.value, at + 4)?);
         Some((usize::try_from(key).ok()?, usize::try_from(data).ok()?))
     }
@@ -127,8 +162,8 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn block(records: &[(&str, &str)]) -> Bytes {
-        let mut builder = BlockBuilder::default();
+    fn block(writer: Option<&str>, records: &[(&str, &str)]) -> Bytes {
+        let mut builder = BlockBuilder::new(writer.map(Arc::from));
         for (key, data) in records {
             builder.push(key, data.as_bytes());
         }
@@ -139,25 +174,37 @@ mod tests {
     fn what_is_written_reads_back() {
         let records = [("a", "one"), ("ünï", ""), ("", "three")];
         let last = SequenceNumber::new(9, 12, 1);
-        let block = Block::open(last, block(&records)).unwrap();
-        assert_eq!(block.count(), 3);
-        for (index, (key, data)) in records.iter().enumerate() {
-            let record = block.record(index);
-            assert_eq!((record.partition_key, record.data, record.arrival_ms), (*key, data.as_bytes(), 9));
-            assert_eq!(record.sequence_number, SequenceNumber::new(9, 10 + index as u64, 1));
-            assert_eq!(block.first_after(record.sequence_number), index + 1);
-            assert_eq!(block.first_after(record.sequence_number.predecessor()), index);
+        for writer in [None, Some("totals"), Some("")] {
+            let block = Block::open(last, block(writer, &records)).unwrap();
+            assert_eq!(block.count(), 3);
+            for (index, (key, data)) in records.iter().enumerate() {
+                let record = block.record(index);
+                assert_eq!((record.partition_key, record.data, record.arrival_ms), (*key, data.as_bytes(), 9));
+                assert_eq!(record.sequence_number, SequenceNumber::new(9, 10 + index as u64, 1));
+                assert_eq!(record.writer, writer);
+                assert_eq!(block.first_after(record.sequence_number), index + 1);
+                assert_eq!(block.first_after(record.sequence_number.predecessor()), index);
+            }
         }
     }
 
     #[test]
+    fn records_without_a_writer_are_stored_as_they_were_before_there_were_writers() {
+        let expected = [&[1, 1, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0][..], b"aone"].concat();
+        assert_eq!(block(None, &[("a", "one")]), expected);
+    }
+
+    #[test]
     fn a_value_that_is_cut_or_of_another_version_is_refused() {
-        let (last, whole) = (SequenceNumber::new(9, 12, 1), block(&[("a", "one"), ("b", "two")]));
-        for length in 0..whole.len() {
-            assert!(Block::open(last, whole.slice(..length)).is_none(), "{length} bytes");
+        let last = SequenceNumber::new(9, 12, 1);
+        for writer in [None, Some("totals")] {
+            let whole = block(writer, &[("a", "one"), ("b", "two")]);
+            for length in 0..whole.len() {
+                assert!(Block::open(last, whole.slice(..length)).is_none(), "{length} bytes");
+            }
+            let mut other = whole.to_vec();
+            other[0] = 3;
+            assert!(Block::open(last, other.into()).is_none());
         }
-        let mut other = whole.to_vec();
-        other[0] = 2;
-        assert!(Block::open(last, other.into()).is_none());
     }
 }

@@ -94,7 +94,9 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::NoStream(name) => Self::no_stream(&name),
             ReadError::NoShard { .. } => Self::not_found(message),
-            ReadError::ForeignPosition { .. } => Self::argument(message),
+            ReadError::ForeignPosition { .. } | ReadError::UnknownPosition { .. } | ReadError::Expired { .. } => {
+                Self::argument(message)
+            }
             ReadError::Storage(error) => error.into(),
         }
     }
@@ -108,7 +110,7 @@ impl From<PutError> for ApiError {
             PutError::RecordTooLarge { .. } | PutError::PartitionKey { .. } => {
                 Self::new("ValidationException", 400, message)
             }
-            PutError::TooMuch { .. } => Self::argument(message),
+            PutError::TooMuch { .. } | PutError::Writer { .. } => Self::argument(message),
             PutError::Storage(error) => error.into(),
         }
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use millstream_local_kinesis::{NewStream, OpenError, Position, Settings, ShardId, Store};
+use millstream_local_kinesis::{
+    ControlError, NewStream, OpenError, Position, PutError, Settings, ShardId, StorageError, Store,
+};
 
 use crate::fixture::{Fixture, open, record, texts};
 
@@ -87,4 +89,30 @@ async fn a_folder_in_use_is_told() {
     let error = second.err().unwrap();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     assert!(error.to_string().contains("is in use by another process"));
+}
+
+#[tokio::test]
+async fn a_disk_without_room_refuses_records_and_breaks_nothing() {
+    let mut fixture = Fixture::with_stream(1).await;
+    fixture.put("before").await;
+    fixture.store.check().await.unwrap();
+    let Fixture { store, clock, folder } = fixture;
+    drop(store);
+    let settings = Settings { free_bytes_min: u64::MAX, ..Settings::default() };
+    let store = Store::open(folder.path(), &settings, Arc::new(|| 0)).unwrap();
+    for _ in 0..2 {
+        let refused = store.put("s", vec![record("k", "refused")]).await.unwrap_err();
+        assert!(matches!(&refused, PutError::Storage(StorageError::Full { .. })), "{refused}");
+        let unwell = store.check().await.unwrap_err();
+        assert!(matches!(&unwell, ControlError::Storage(StorageError::Full { .. })), "{unwell}");
+    }
+    // What there is can be read, and room can be made.
+    let page = store.read("s", ShardId(0), Position::TrimHorizon, 10, 1000).unwrap();
+    assert_eq!(texts(&page), ["before"]);
+    store.create_stream(NewStream::new("other", 1)).await.unwrap();
+    store.delete_stream("other").await.unwrap();
+    drop((page, store));
+    fixture = Fixture { store: open(folder.path(), &clock), clock, folder };
+    fixture.put("after").await;
+    assert_eq!(texts(&fixture.read(0, Position::TrimHorizon)), ["before", "after"]);
 }

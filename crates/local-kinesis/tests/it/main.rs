@@ -9,3 +9,4 @@ mod read;
 mod reshard;
 mod retention;
 mod wire;
+mod writer;

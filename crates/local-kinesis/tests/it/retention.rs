@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use millstream_local_kinesis::{ControlError, HashKey, Position, ReadError, Settings, ShardId, Store, Trimmed};
+use millstream_local_kinesis::{
+    ControlError, HashKey, NewStream, Position, ReadError, Settings, ShardId, Store, Trimmed,
+};
 
 use crate::fixture::{Fixture, HOUR_MS, START_MS, texts};
 
@@ -86,4 +88,43 @@ async fn retention_keeps_to_its_bounds() {
     fixture.store.decrease_retention("s", 24).await.unwrap();
     assert!(fixture.read(0, Position::TrimHorizon).is_empty());
     assert!(matches!(fixture.store.decrease_retention("s", 25).await, Err(ControlError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_reader_that_comes_back_is_told_what_it_has_missed() {
+    let fixture = Fixture::with_stream(2).await;
+    let first = fixture.put("a").await;
+    let check = |fixture: &Fixture, after| fixture.store.check_resume("s", first.shard, after);
+    check(&fixture, first.sequence_number).unwrap();
+    for _ in 0..3 {
+        fixture.put("a").await;
+        fixture.advance_ms(HOUR_MS);
+    }
+    let last = fixture.put("a").await;
+    check(&fixture, first.sequence_number).unwrap();
+    // The record itself may go: nothing after it has.
+    fixture.advance_ms(21 * HOUR_MS);
+    check(&fixture, first.sequence_number).unwrap();
+    for (hours, expected) in [(1, 1), (1, 2), (5, 4)] {
+        fixture.advance_ms(hours * HOUR_MS);
+        for trimmed in [false, true] {
+            if trimmed {
+                fixture.store.trim().await.unwrap();
+            }
+            let told = check(&fixture, first.sequence_number).unwrap_err();
+            assert!(
+                matches!(told, ReadError::Expired { lost, hours: 24, .. } if lost == expected),
+                "{told} {expected}"
+            );
+            check(&fixture, last.sequence_number).unwrap();
+        }
+    }
+    let other = ShardId(1 - first.shard.0);
+    let foreign = fixture.store.check_resume("s", other, last.sequence_number).unwrap_err();
+    assert!(matches!(foreign, ReadError::ForeignPosition { .. }), "{foreign}");
+
+    fixture.store.delete_stream("s").await.unwrap();
+    fixture.store.create_stream(NewStream::new("s", 2)).await.unwrap();
+    let anew = check(&fixture, last.sequence_number).unwrap_err();
+    assert!(matches!(anew, ReadError::UnknownPosition { .. }), "{anew}");
 }

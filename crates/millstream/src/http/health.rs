@@ -13,11 +13,14 @@ pub(super) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// All queries run, and the service is not stopping.
+/// All queries run, records can be stored, and the service is not stopping.
 pub(super) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let not_ready = |detail: String| Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not ready", detail));
     if app.is_stopping() {
         return not_ready("the service is stopping".to_owned());
+    }
+    if let Err(error) = app.store.check().await {
+        return not_ready(error.to_string());
     }
     let queries = app.engine.queries();
     let failed: Vec<String> = (queries.iter())

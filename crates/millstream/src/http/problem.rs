@@ -6,7 +6,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use millstream_local_kinesis::{ControlError, PutError, ReadError};
+use millstream_local_kinesis::{ControlError, PutError, ReadError, StorageError};
 use millstream_sql::{Position, SqlError};
 use serde::Serialize;
 
@@ -138,7 +138,9 @@ impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NoStream(_) | ReadError::NoShard { .. } => Self::not_found(error.to_string()),
-            ReadError::ForeignPosition { .. } => Self::bad_request(error.to_string()),
+            ReadError::ForeignPosition { .. } | ReadError::UnknownPosition { .. } | ReadError::Expired { .. } => {
+                Self::bad_request(error.to_string())
+            }
             ReadError::Storage(error) => Self::internal(error),
         }
     }
@@ -152,7 +154,10 @@ impl From<PutError> for Problem {
             PutError::RecordTooLarge { .. } | PutError::TooMuch { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", detail)
             }
-            PutError::PartitionKey { .. } => Self::bad_request(detail),
+            PutError::PartitionKey { .. } | PutError::Writer { .. } => Self::bad_request(detail),
+            PutError::Storage(StorageError::Full { .. }) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "No room", detail)
+            }
             PutError::Storage(error) => Self::internal(error),
         }
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use crate::place::Place;
 use crate::registry::{Connector, Request, no_source};
+use crate::sources::position::only_beginning;
 use crate::{formats, references, sinks};
 use blocks::{BlockReader, Splitter};
 
@@ -91,6 +92,7 @@ struct OpenFile {
 impl Source for FileSource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
+            only_beginning(resume.start, &format!("the files of `{}`", self.path.display()))?;
             match self.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
@@ -120,6 +122,9 @@ impl From<SourceError> for Ended {
 impl FileSource {
     async fn read_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
         let files = list(&self.path)?;
+        if let Some((shard, offset)) = resume.iter().find(|(id, _)| !files.iter().any(|file| shard_of(file) == **id)) {
+            return Err(Ended::Failed(gone(shard, offset, "the file is gone")));
+        }
         for file in &files {
             output.send(SourceEvent::ShardOpened { shard: shard_of(file), parents: Vec::new() }).await?;
         }
@@ -159,6 +164,14 @@ impl FileSource {
                 reason: "it is no position in a file".to_owned(),
             })?,
         };
+        if let Some(offset) = &from {
+            let length = std::fs::metadata(file)
+                .map_err(|error| SourceError::Io { what: file.display().to_string(), error })?
+                .len();
+            if length < start {
+                return Err(gone(&shard, offset, &format!("the file has {length} bytes only")));
+            }
+        }
         let reader = BlockReader::open(file, start, self.splitter.clone())?;
         let has_header = self.header && from.is_none();
         Ok(OpenFile { shard, reader, has_header, from, arrival: EventTime::MIN })
@@ -185,6 +198,11 @@ impl FileSource {
             sequence_numbers: None,
         }))
     }
+}
+
+fn gone(shard: &ShardId, offset: &Offset, what: &str) -> SourceError {
+    let reason = format!("{what}: put it back as it was, or start the query anew with START FROM BEGINNING");
+    SourceError::Position { shard: shard.clone(), offset: offset.clone(), reason }
 }
 
 fn shard_of(file: &Path) -> ShardId {

@@ -1,7 +1,8 @@
 //! The source `generator`: made-up records, for demos, tests and measurements. Its options are those of Flink's datagen.
 //!
 //! The records are JSON texts of the declared columns, so that they take the way of every other record. Row `n` is a
-//! function of the seed, `n` and the time: a reading that resumes makes the rows it would have made.
+//! function of the seed, `n` and the time: a reading that resumes makes the rows it would have made. A record arrives
+//! when it is made, so that the beginning, the latest record and every time are the same place to start: the first row.
 
 mod options;
 mod value;
@@ -9,13 +10,14 @@ mod value;
 use std::sync::Arc;
 
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, Resume, Roles, ShardId, Source,
+    Boundedness, BoxFuture, Clock, Duration, EventTime, Offset, Offsets, OptionError, Resume, Roles, ShardId, Source,
     SourceError, SourceEvent, SourceOutput, Stopped,
 };
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::chunks::ChunkBuilder;
+use super::lineage::ANEW;
 use crate::formats;
 use crate::registry::{Connector, Request, no_reference, no_sink};
 use value::Object;
@@ -79,7 +81,8 @@ fn read(request: &Request<'_>) -> Result<Generator, OptionError> {
 impl Source for Generator {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.send_all(&resume.offsets, output).await {
+            let shards = self.shards(&resume.offsets)?;
+            match self.send_all(shards, output).await {
                 Ok(()) | Err(Stopped) => Ok(()),
             }
         })
@@ -94,14 +97,36 @@ struct Shard {
 }
 
 impl Generator {
-    async fn send_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Stopped> {
-        let mut shards = Vec::new();
-        for index in 0..self.shards {
-            let id = ShardId::from(format!("shardId-{index:012}"));
-            output.send(SourceEvent::ShardOpened { shard: id.clone(), parents: Vec::new() }).await?;
+    /// All shards, each with the first row that it has not given out.
+    fn shards(&self, resume: &Offsets) -> Result<Vec<Shard>, SourceError> {
+        let position = |id: &ShardId, offset: &Offset, reason: String| SourceError::Position {
+            shard: id.clone(),
+            offset: offset.clone(),
+            reason,
+        };
+        let ids: Vec<_> = (0..self.shards).map(|index| ShardId::from(format!("shardId-{index:012}"))).collect();
+        if let Some((id, offset)) = resume.iter().find(|(id, _)| !ids.contains(id)) {
+            let reason = format!("the generator has {} shards now; {ANEW}", self.shards);
+            return Err(position(id, offset, reason));
+        }
+        let shard = |id: ShardId| {
             let from = resume.get(&id).cloned();
-            let next = from.as_ref().and_then(|from| from.sequence().parse().ok()).unwrap_or(0);
-            shards.push(Shard { chunk: ChunkBuilder::new(id, from), next });
+            let next = match &from {
+                None => 0,
+                Some(offset) => offset
+                    .sequence()
+                    .parse()
+                    .map_err(|_| position(&id, offset, "it is no number of a row".to_owned()))?,
+            };
+            Ok(Shard { chunk: ChunkBuilder::new(id, from), next })
+        };
+        ids.into_iter().map(shard).collect()
+    }
+
+    async fn send_all(&self, mut shards: Vec<Shard>, output: &dyn SourceOutput) -> Result<(), Stopped> {
+        for shard in &shards {
+            let shard = shard.chunk.shard().clone();
+            output.send(SourceEvent::ShardOpened { shard, parents: Vec::new() }).await?;
         }
         let first = shards.iter().map(|shard| shard.next).min().unwrap_or(0);
         let (start, mut next, mut said) = (self.clock.now(), first, None);

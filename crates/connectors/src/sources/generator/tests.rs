@@ -1,7 +1,7 @@
 //! That generated rows are what was asked for, and the same every time.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use millstream_core::{Connectors, Offset, TableDecl};
+use millstream_core::{Connectors, Offset, Start, TableDecl};
 
 use super::*;
 use crate::testing::{StepClock, collect, collect_until, payloads};
@@ -83,6 +83,31 @@ async fn a_live_generator_keeps_its_rate() {
     let events = collect_until(source, Offsets::default(), ten_seconds).await.unwrap();
     let made: usize = payloads(&events).values().map(Vec::len).sum();
     assert!((10_000..10_100).contains(&made), "{made}");
+}
+
+#[tokio::test]
+async fn a_generator_starts_at_its_first_row_whatever_is_said() {
+    let some = [("rows-per-second", "0"), ("number-of-rows", "100"), ("shards", "3")];
+    let first = rows(&some, Offsets::default()).await;
+    let at = Start::At(EventTime(1));
+    for start in [Start::Beginning, Start::Latest, at] {
+        let resume = Resume { start: Some(start), since: Some(EventTime(5)), ..Resume::default() };
+        let events = collect(registry().source(&table(&some)).unwrap(), resume).await.unwrap();
+        assert_eq!(payloads(&events), first, "{start:?}");
+        for event in &events {
+            if let SourceEvent::Chunk(chunk) = event {
+                assert!(chunk.sequence_numbers.is_some(), "a chunk can be cut at an offset");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_is_gone_is_told() {
+    let resume: Offsets = [(ShardId::from("shardId-000000000002"), Offset::from(3))].into_iter().collect();
+    let source = registry().source(&table(&[("shards", "2")])).unwrap();
+    let error = collect_until(source, resume, |_| false).await.unwrap_err().to_string();
+    assert!(error.contains("the generator has 2 shards now"), "{error}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{Shard, ShardIteratorType};
 use aws_smithy_http_client::tls;
-use millstream_core::{Clock, Duration, EventTime, ShardId, SourceError};
+use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, SourceError};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -42,6 +42,8 @@ pub(super) struct ListedShard {
     pub(super) id: ShardId,
     pub(super) parents: Vec<ShardId>,
     pub(super) is_open: bool,
+    /// Not above its first record.
+    pub(super) starting: Option<Offset>,
 }
 
 /// Where a shard's iterator points.
@@ -50,6 +52,8 @@ pub(super) enum IteratorStart {
     Beginning,
     Latest,
     At(EventTime),
+    /// At that record itself.
+    AtRecord(String),
     After(String),
 }
 
@@ -134,6 +138,9 @@ impl StreamClient {
                 IteratorStart::At(at) => {
                     request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from_millis(at.0))
                 }
+                IteratorStart::AtRecord(sequence) => {
+                    request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(sequence)
+                }
                 IteratorStart::After(sequence) => request
                     .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)
                     .starting_sequence_number(sequence),
@@ -210,9 +217,11 @@ pub(super) enum Page {
 
 fn listed(shard: &Shard) -> ListedShard {
     let parents = [&shard.parent_shard_id, &shard.adjacent_parent_shard_id].into_iter().flatten();
+    let range = shard.sequence_number_range.as_ref();
     ListedShard {
         id: ShardId::from(shard.shard_id.as_str()),
         parents: parents.map(|parent| ShardId::from(parent.as_str())).collect(),
-        is_open: shard.sequence_number_range.as_ref().is_none_or(|range| range.ending_sequence_number.is_none()),
+        is_open: range.is_none_or(|range| range.ending_sequence_number.is_none()),
+        starting: range.and_then(|range| Offset::parse(&range.starting_sequence_number, 0).ok()),
     }
 }

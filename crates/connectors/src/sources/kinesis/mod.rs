@@ -19,7 +19,7 @@ use millstream_core::{
     SourceEvent, SourceOutput, Stopped,
 };
 
-use super::lineage::{Lineage, Listed};
+use super::lineage::{ANEW, Lineage, Listed, check_resumed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::context::AccessKey;
@@ -78,7 +78,7 @@ fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
 
 fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, OptionError> {
     match read(request)? {
-        Place::Embedded(embedded) => sinks::stream::sink(request, embedded),
+        Place::Embedded(embedded) => sinks::stream::sink(request, embedded, query),
         Place::Aws(_) => no_sink(request, query),
     }
 }
@@ -171,7 +171,9 @@ struct KinesisSource {
 impl Source for KinesisSource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.read_all(&resume.offsets, output).await {
+            let position = self.settings.position.of(&resume);
+            let source = Self { settings: Settings { position, ..self.settings }, ..*self };
+            match source.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }
@@ -184,7 +186,11 @@ impl KinesisSource {
         // Before the listing: what arrives meanwhile is not to be missed.
         let started = self.clock.now();
         let client = StreamClient::connect(&self.settings, Arc::clone(&self.clock), self.seed).await;
-        let mut lineage = Lineage::new(&self.listed(client.list_shards().await?), resume);
+        let shards = client.list_shards().await?;
+        check_starts(&shards, resume)?;
+        let listed = self.listed(shards);
+        check_resumed(&listed, resume)?;
+        let mut lineage = Lineage::new(&listed, resume);
         let mut readers = FuturesUnordered::new();
         loop {
             for ready in lineage.take_ready() {
@@ -214,6 +220,20 @@ impl KinesisSource {
             .map(|shard| Listed { is_start: is_start(shard.is_open), shard: shard.id, parents: shard.parents })
             .collect()
     }
+}
+
+/// Fails where a shard begins above the offset it is to be resumed from: then it is one of another stream that has the
+/// name of the former.
+fn check_starts(shards: &[client::ListedShard], resume: &Offsets) -> Result<(), SourceError> {
+    for shard in shards {
+        if let (Some(offset), Some(starting)) = (resume.get(&shard.id), &shard.starting)
+            && offset < starting
+        {
+            let reason = format!("the shard begins at {starting}: the stream was made anew; {ANEW}");
+            return Err(SourceError::Position { shard: shard.id.clone(), offset: offset.clone(), reason });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Against the embedded stream's wire API on 127.0.0.1: the real SDK, HTTP, JSON.
 
 use arrow::datatypes::{DataType, Field, Schema};
-use millstream_core::{Connectors, TableDecl};
+use millstream_core::{Connectors, EventTime, Start, TableDecl};
 use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
 
 use super::*;
@@ -13,6 +13,7 @@ const START: i64 = 1_767_225_600_000;
 /// A Kinesis server of one stream, and a registry that reads it.
 struct Server {
     store: Store,
+    clock: StepClock,
     registry: Registry,
     _folder: tempfile::TempDir,
 }
@@ -28,8 +29,8 @@ async fn server(shards: u32) -> Server {
     drop(tokio::spawn(async move { axum::serve(listener, router).await }));
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
     let aws = AwsSettings { region: None, endpoint_url, access_key };
-    let context = Context { aws, ..Context::new(Arc::new(clock)) };
-    Server { store, registry: Registry::new(context), _folder: folder }
+    let context = Context { aws, ..Context::new(Arc::new(clock.clone())) };
+    Server { store, clock, registry: Registry::new(context), _folder: folder }
 }
 
 fn table(more: &[(&str, &str)]) -> TableDecl {
@@ -97,6 +98,56 @@ async fn a_shard_that_splits_while_it_is_read_is_followed() {
     let events = events.unwrap();
     assert_eq!(payloads(&events)["shardId-000000000000"].len(), 10, "LATEST begins where the source was started");
     assert_eq!(records(&events), 20);
+}
+
+#[tokio::test]
+async fn a_query_says_where_it_starts_and_goes_on_from_when_it_began() {
+    let server = server(1).await;
+    put(&server.store, "s", 0..2).await;
+    server.clock.sleep(Duration(5000)).await;
+    let began = server.clock.now();
+    put(&server.store, "s", 2..5).await;
+    server.store.split_shard("s", StoredShard(0), HashKey(1 << 127)).await.unwrap();
+    put(&server.store, "s", 5..10).await;
+    for (more, start, since, expected) in [
+        (&[][..], Some(Start::Beginning), None, 10),
+        (FROM_START, Some(Start::At(began)), None, 8),
+        (&[], None, Some(began), 8),
+        (FROM_START, Some(Start::Latest), Some(began), 8),
+        (FROM_START, None, Some(EventTime(began.0 + 1)), 10),
+        (FROM_START, Some(Start::Latest), None, 0),
+    ] {
+        let source = server.registry.source(&table(more)).unwrap();
+        let resume = Resume { start, since, ..Resume::default() };
+        let events = collect_until(source, resume, at_least(expected)).await.unwrap();
+        assert_eq!(records(&events), expected, "{more:?} {start:?} {since:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reading_goes_on_after_what_has_expired_but_not_in_another_stream() {
+    let server = server(1).await;
+    put(&server.store, "s", 0..3).await;
+    let source = server.registry.source(&table(FROM_START)).unwrap();
+    let read = offsets(&collect_until(source, Offsets::default(), at_least(3)).await.unwrap());
+    for (put_now, expected) in [(0..0, 0), (3..5, 2), (5..9, 4)] {
+        put(&server.store, "s", put_now).await;
+        let source = server.registry.source(&table(FROM_START)).unwrap();
+        let events = collect_until(source, read.clone(), at_least(expected)).await.unwrap();
+        assert_eq!(records(&events), expected);
+        server.clock.sleep(Duration(25 * 3_600_000)).await;
+        server.store.trim().await.unwrap();
+    }
+
+    server.store.delete_stream("s").await.unwrap();
+    server.store.create_stream(NewStream::new("s", 1)).await.unwrap();
+    let unknown = [(millstream_core::ShardId::from("shardId-000000000007"), millstream_core::Offset::from(1))];
+    for (resume, words) in [(read, "the stream was made anew"), (unknown.into_iter().collect(), "nor a successor")] {
+        let source = server.registry.source(&table(FROM_START)).unwrap();
+        let error = collect_until(source, resume, |_| false).await.unwrap_err();
+        assert!(matches!(error, SourceError::Position { .. }), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
 }
 
 #[tokio::test]

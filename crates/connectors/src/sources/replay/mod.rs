@@ -14,7 +14,8 @@ mod turnstile;
 use std::sync::Arc;
 
 use millstream_core::{
-    BoxFuture, Offset, Offsets, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped,
+    BoxFuture, EventTime, Offset, Offsets, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Start,
+    Stopped,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -78,6 +79,10 @@ impl Source for ReplaySource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
             let shards = self.stream.map_or(&[][..], |stream| &self.replay.stream(stream).shards);
+            if let Some((shard, offset)) = resume.offsets.iter().find(|(shard, _)| !shards.contains(shard)) {
+                let reason = "the replay has no record of this shard: it is another one".to_owned();
+                return Err(SourceError::Position { shard: shard.clone(), offset: offset.clone(), reason });
+            }
             let mut sending = Sending {
                 replay: &self.replay,
                 stream: self.stream,
@@ -86,6 +91,11 @@ impl Source for ReplaySource {
                     .map(|shard| ChunkBuilder::new(shard.clone(), resume.offsets.get(shard).cloned()))
                     .collect(),
                 resume: &resume.offsets,
+                start: match resume.start {
+                    Some(Start::At(at)) => at,
+                    // All of a replay is still to come.
+                    None | Some(Start::Beginning | Start::Latest) => EventTime::MIN,
+                },
                 cuts: self.replay.plan.cut_seed.map(SmallRng::seed_from_u64),
                 output,
             };
@@ -103,6 +113,8 @@ struct Sending<'a> {
     /// One a shard.
     builders: Vec<ChunkBuilder>,
     resume: &'a Offsets,
+    /// What arrived before is left out.
+    start: EventTime,
     /// Ends chunks early.
     cuts: Option<SmallRng>,
     output: &'a dyn SourceOutput,
@@ -145,7 +157,8 @@ impl Sending<'_> {
                 continue;
             }
             let builder = &mut self.builders[record.shard as usize];
-            if self.resume.get(builder.shard()).is_some_and(|read| Offset::from(record.line) <= *read) {
+            let is_read = self.resume.get(builder.shard()).is_some_and(|read| Offset::from(record.line) <= *read);
+            if is_read || record.arrival < self.start {
                 continue;
             }
             sent += 1;
@@ -188,7 +201,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::testing::{collect, payloads};
+    use crate::testing::{collect, payloads, records};
     use futures::future::join;
     use millstream_core::{Clock, EventTime};
 
@@ -238,6 +251,22 @@ mod tests {
             }
             assert_eq!(before, expected, "cut {cut}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_time_to_start_at_leaves_out_what_arrived_before() {
+        let replay = |start| {
+            let replay = Arc::new(Replay::parse(&content(200), ReplayPlan::default()).unwrap());
+            collect(Box::new(ReplaySource::new(&replay, "s")), Resume { start: Some(start), ..Resume::default() })
+        };
+        let at = Start::At(EventTime(1_767_225_600_000 + 1500));
+        for (start, expected) in [(Start::Beginning, 200), (Start::Latest, 200), (at, 50)] {
+            assert_eq!(records(&replay(start).await.unwrap()), expected, "{start:?}");
+        }
+        let other = Offsets::from_iter([(ShardId::from("other"), Offset::from(1))]);
+        let replay = Arc::new(Replay::parse(&content(1), ReplayPlan::default()).unwrap());
+        let error = collect(Box::new(ReplaySource::new(&replay, "s")), other).await.unwrap_err();
+        assert!(matches!(error, SourceError::Position { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -11,17 +11,19 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, EventTime, Offsets, OptionError, OptionReader, Resume, Roles, ShardId,
+    Boundedness, BoxFuture, Clock, Duration, EventTime, Offset, OptionError, OptionReader, Resume, Roles, ShardId,
     Sink, Source, SourceError, SourceEvent, SourceOutput, Stopped,
 };
 use millstream_local_kinesis::limits::OPEN_SHARDS_MAX;
-use millstream_local_kinesis::{ControlError, NewStream, Page, Position, ShardInfo, Store, StreamInfo};
+use millstream_local_kinesis::{
+    ControlError, NewStream, NotASequenceNumber, Page, Position, ReadError, ShardInfo, Store, StreamInfo,
+};
 
 use crate::formats;
 use crate::registry::{Connector, Request, no_reference};
 use crate::sinks;
 use crate::sources::chunks::ChunkBuilder;
-use crate::sources::lineage::{Lineage, Listed, Ready, Start};
+use crate::sources::lineage::{ANEW, Lineage, Listed, Ready, Start, check_resumed};
 use crate::sources::position::InitPosition;
 use crate::sources::replay::ReplaySource;
 
@@ -96,8 +98,8 @@ fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
     source_of(request, read(request)?)
 }
 
-fn sink(request: &Request<'_>, _: &str) -> Result<Box<dyn Sink>, OptionError> {
-    sinks::stream::sink(request, read(request)?)
+fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, OptionError> {
+    sinks::stream::sink(request, read(request)?, query)
 }
 
 /// A reader of an embedded stream, or of the replay that stands in for it.
@@ -135,7 +137,9 @@ impl From<Stopped> for Ended {
 impl Source for StreamSource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            match self.read_all(&resume.offsets, output).await {
+            let position = self.stream.position.of(&resume);
+            let source = Self { stream: EmbeddedStream { position, ..self.stream }, ..*self };
+            match source.read_all(&resume, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }
@@ -144,15 +148,19 @@ impl Source for StreamSource {
 }
 
 impl StreamSource {
-    async fn read_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
+    async fn read_all(&self, resume: &Resume, output: &dyn SourceOutput) -> Result<(), Ended> {
         let info = self.stream.ensure(&self.store).await.map_err(|error| self.failed(&error))?;
-        let mut lineage = Lineage::new(&self.listed(&info), resume);
+        let listed = self.listed(&info);
+        check_resumed(&listed, &resume.offsets).map_err(Ended::Failed)?;
+        let mut lineage = Lineage::new(&listed, &resume.offsets);
+        self.tell_lost(&info, resume);
+        let is_resumed = resume.offsets.iter().next().is_some();
         let mut readers = FuturesUnordered::new();
         loop {
             for ready in lineage.take_ready() {
                 let Ready { shard, parents, .. } = ready.clone();
                 output.send(SourceEvent::ShardOpened { shard, parents }).await?;
-                readers.push(self.read_shard(self.start(&ready)?, ready, output));
+                readers.push(self.read_shard(self.start(&ready, is_resumed)?, ready, output));
             }
             for shard in lineage.take_closed() {
                 output.send(SourceEvent::ShardClosed { shard }).await?;
@@ -166,11 +174,25 @@ impl StreamSource {
         }
     }
 
+    /// Says that a reading from LATEST was interrupted for longer than records are kept.
+    fn tell_lost(&self, info: &StreamInfo, resume: &Resume) {
+        let InitPosition::AtTimestamp(start) = self.stream.position else { return };
+        let kept_hours = i64::from(info.retention_hours);
+        if resume.since == Some(start) && start.0 < self.clock.now().0 - kept_hours * 3_600_000 {
+            let stream = &info.name;
+            tracing::warn!(%stream, kept_hours, "shards without a position start at the oldest record: older ones expired");
+        }
+    }
+
     fn listed(&self, info: &StreamInfo) -> Vec<Listed> {
         let is_start = |shard: &ShardInfo| match self.stream.position {
             InitPosition::TrimHorizon => true,
             InitPosition::Latest => shard.is_open(),
-            InitPosition::AtTimestamp(at) => shard.was_open_at(at.0) || (shard.is_open() && at > self.clock.now()),
+            InitPosition::AtTimestamp(at) => {
+                let has_parents = shard.parents.iter().any(|parent| info.shard(*parent).is_some());
+                let is_first = shard.created_ms > at.0 && !has_parents;
+                shard.was_open_at(at.0) || is_first || (shard.is_open() && at > self.clock.now())
+            }
         };
         let list = |shard: &ShardInfo| Listed {
             shard: shard_id(shard),
@@ -180,27 +202,48 @@ impl StreamSource {
         info.shards.iter().map(list).collect()
     }
 
-    /// The place of a start, pinned before anything is waited for.
-    fn start(&self, ready: &Ready) -> Result<(millstream_local_kinesis::ShardId, Position), Ended> {
+    /// The place of a start, pinned before anything is waited for. A reading that goes on must find all that came since:
+    /// a shard at its offset, and one that began meanwhile at its beginning.
+    fn start(&self, ready: &Ready, is_resumed: bool) -> Result<(millstream_local_kinesis::ShardId, Position), Ended> {
         let shard = ready.shard.as_str().parse().map_err(|error| self.failed(&error))?;
         let position = match (&ready.start, self.stream.position) {
+            (Start::After(offset), _) => self.follows(ready, shard, offset)?,
+            (Start::Beginning, _) if is_resumed => {
+                let info = self.store.describe(&self.stream.name);
+                match info.as_ref().and_then(|info| info.shard(shard)) {
+                    Some(info) => {
+                        let start =
+                            Offset::parse(&info.starting.to_string(), 0).map_err(|error| self.failed(&error))?;
+                        self.follows(ready, shard, &start)?
+                    }
+                    None => Position::TrimHorizon,
+                }
+            }
             (Start::Beginning, _) | (Start::Configured, InitPosition::TrimHorizon) => Position::TrimHorizon,
             (Start::Configured, InitPosition::Latest) => Position::Latest,
             (Start::Configured, InitPosition::AtTimestamp(at)) => Position::AtTimestamp(at.0),
-            (Start::After(offset), _) => {
-                let wrong = |reason: String| {
-                    Ended::Failed(SourceError::Position { shard: ready.shard.clone(), offset: offset.clone(), reason })
-                };
-                Position::After(
-                    offset
-                        .sequence()
-                        .parse()
-                        .map_err(|error: millstream_local_kinesis::NotASequenceNumber| wrong(error.to_string()))?,
-                )
-            }
         };
         let position = self.store.pin(&self.stream.name, shard, position).map_err(|error| self.failed(&error))?;
         Ok((shard, position))
+    }
+
+    /// The position after an offset, from where nothing is missing.
+    fn follows(
+        &self,
+        ready: &Ready,
+        shard: millstream_local_kinesis::ShardId,
+        offset: &Offset,
+    ) -> Result<Position, Ended> {
+        let wrong = |error: &dyn std::fmt::Display| {
+            let (shard, reason) = (ready.shard.clone(), format!("{error}; {ANEW}"));
+            Ended::Failed(SourceError::Position { shard, offset: offset.clone(), reason })
+        };
+        let after = offset.sequence().parse().map_err(|error: NotASequenceNumber| wrong(&error))?;
+        match self.store.check_resume(&self.stream.name, shard, after) {
+            Ok(()) => Ok(Position::After(after)),
+            Err(error @ (ReadError::NoStream(_) | ReadError::Storage(_))) => Err(self.failed(&error)),
+            Err(error) => Err(wrong(&error)),
+        }
     }
 
     /// Reads a shard to its end; answers its children.
