@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use datafusion::error::DataFusionError;
 use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, ShardState, Watermarks};
+use tokio::sync::oneshot;
 
 use crate::checkpoint::{CheckpointLink, Cut, Done, Saver, ShardPosition, SourcePosition};
 use crate::errors::Fault;
@@ -82,13 +83,21 @@ pub(crate) struct Checkpoints {
     next_chunk: u64,
     /// Whether anything has happened since the last one.
     has_news: bool,
+    /// Whether there is none that knows of the sink.
+    is_first: bool,
     /// Those that were asked for.
     wanted: Vec<Wanted>,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(link: CheckpointLink, interval: Duration, next: EventTime, next_chunk: u64) -> Self {
-        Self { link, interval, next, next_chunk, has_news: false, wanted: Vec::new() }
+    pub(crate) fn new(
+        link: CheckpointLink,
+        interval: Duration,
+        next: EventTime,
+        next_chunk: u64,
+        is_first: bool,
+    ) -> Self {
+        Self { link, interval, next, next_chunk, has_news: false, is_first, wanted: Vec::new() }
     }
 }
 
@@ -176,6 +185,9 @@ impl From<OutputError> for Ending {
 impl Closer {
     /// Works until the input ends, the query is stopped, or it fails.
     pub(crate) fn run(mut self) -> Ending {
+        if let Err(ending) = self.begin() {
+            return ending;
+        }
         loop {
             let message = match self.inbox.recv_timeout(self.patience().to_std()) {
                 Ok(message) => Some(message),
@@ -185,6 +197,21 @@ impl Closer {
             if let Err(ending) = self.step(message) {
                 return ending;
             }
+        }
+    }
+
+    /// Before a sink gets its first row, a checkpoint holds where it was: what is written twice can be told by that.
+    fn begin(&mut self) -> Result<(), Ending> {
+        let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.is_first) else {
+            return Ok(());
+        };
+        let (done, taken) = oneshot::channel();
+        checkpoints.wanted.push(Wanted { last: false, savepoint: None, done });
+        self.cut(false)?;
+        match taken.blocking_recv() {
+            Ok(Ok(_)) => Ok(()),
+            // The sink or the writer has said why.
+            Ok(Err(_)) | Err(_) => Err(Ending::Stopped),
         }
     }
 
@@ -266,6 +293,7 @@ impl Closer {
             }
             ToCloser::Failed(reason) => return Err(Ending::Failed(reason)),
             ToCloser::Stop => return Err(Ending::Stopped),
+            ToCloser::TakeOver(table) => self.output.take_over(table)?,
             ToCloser::Drop => {
                 self.output.finish();
                 return Err(Ending::Stopped);
@@ -430,8 +458,8 @@ impl Closer {
         }
         let Some(snap) = self.state.snap.take() else { return Ok(()) };
         self.run_stages(snap.close, snap.look)?;
-        if snap.checkpoint {
-            self.cut(false)?;
+        if snap.checkpoint && self.cut(false)? {
+            return Err(Ending::Stopped);
         }
         snap.held.into_iter().try_for_each(|said| self.hear(said))
     }
@@ -443,9 +471,9 @@ impl Closer {
         })
     }
 
-    /// Hands the state as it is now to be written.
-    fn cut(&mut self, is_finished: bool) -> Result<(), Ending> {
-        let Some(checkpoints) = &mut self.checkpoints else { return Ok(()) };
+    /// Hands the state as it is now to be written. Answers whether nothing is to come behind it.
+    fn cut(&mut self, is_finished: bool) -> Result<bool, Ending> {
+        let Some(checkpoints) = &mut self.checkpoints else { return Ok(false) };
         let started = std::time::Instant::now();
         let wanted = std::mem::take(&mut checkpoints.wanted);
         let last = is_finished || wanted.iter().any(|wanted| wanted.last);
@@ -473,7 +501,7 @@ impl Closer {
         checkpoints.has_news = false;
         checkpoints.link.send(cut);
         self.stats.checkpoints.set_pause(started.elapsed());
-        Ok(())
+        Ok(last)
     }
 
     /// The input has ended, and everything was handed on.
@@ -481,7 +509,9 @@ impl Closer {
         match &self.checkpoints {
             // What was cut before must be written first.
             Some(checkpoints) if checkpoints.link.is_busy() => return Ok(()),
-            Some(_) => self.cut(true)?,
+            Some(_) => {
+                self.cut(true)?;
+            }
             None => self.output.finish(),
         }
         Err(Ending::Finished)

@@ -13,6 +13,8 @@ use crate::engine::{Inner, Query, QueryState, Running};
 use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::start::FULL_INBOX;
 
+/// How often a query that replaces another is looked at.
+const CATCHING_UP: Duration = Duration(200);
 /// How long sinks have to complete their files when the service stops.
 const SINK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the last checkpoint may take when the service stops; with [`SINK_PATIENCE`] below what a container is given.
@@ -64,29 +66,6 @@ impl Inner {
         Ok(())
     }
 
-    /// Takes a checkpoint of a query now, and a savepoint of it if a name is given; answers its number.
-    pub(crate) async fn checkpoint(&self, name: &str, savepoint: Option<String>) -> Result<u64, SqlError> {
-        let (done, taken) = oneshot::channel();
-        let mut message = Said { by: None, what: ToCloser::Checkpoint { last: false, savepoint, done } };
-        loop {
-            let sent = {
-                let state = self.lock();
-                let query = state.queries.get(name);
-                let query = query.ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
-                query.closer.try_send(message)
-            };
-            match sent {
-                Ok(()) => break,
-                Err(TrySendError::Full(back)) => message = back,
-                Err(TrySendError::Disconnected(_)) => return Err(SqlError::new(format!("`{name}` has ended"))),
-            }
-            self.clock.sleep(FULL_INBOX).await;
-        }
-        let taken =
-            taken.await.map_err(|_| SqlError::new(format!("`{name}` ended before the checkpoint was taken")))?;
-        taken.map_err(|reason| SqlError::new(format!("no checkpoint of `{name}` was taken: {reason}")))
-    }
-
     pub(crate) fn resume(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
         let mut state = self.lock();
         self.resume_locked(&mut state, name)
@@ -129,26 +108,109 @@ impl Inner {
         }
     }
 
-    /// A checkpoint that nothing comes behind: sinks make all visible that they have.
-    async fn last_checkpoint(&self, name: &str) {
+    /// A checkpoint that nothing comes behind: the query stops, and its sink makes all visible that it has.
+    pub(crate) async fn last_checkpoint(&self, name: &str) -> Result<u64, SqlError> {
+        self.ask_checkpoint(name, true, None).await
+    }
+
+    /// Takes a checkpoint of a query now, and a savepoint of it if a name is given; answers its number.
+    pub(crate) async fn checkpoint(&self, name: &str, savepoint: Option<String>) -> Result<u64, SqlError> {
+        self.ask_checkpoint(name, false, savepoint).await
+    }
+
+    async fn ask_checkpoint(&self, name: &str, last: bool, savepoint: Option<String>) -> Result<u64, SqlError> {
         let (done, taken) = oneshot::channel();
-        let message = Said { by: None, what: ToCloser::Checkpoint { last: true, savepoint: None, done } };
-        let closer = self.lock().queries.get(name).map(|query| query.closer.clone());
-        let Some(closer) = closer else { return };
-        let mut message = Some(message);
-        while let Some(next) = message.take() {
-            match closer.try_send(next) {
-                Err(TrySendError::Full(back)) => {
-                    message = Some(back);
-                    self.clock.sleep(FULL_INBOX).await;
-                }
-                Err(TrySendError::Disconnected(_)) => return,
-                Ok(()) => {}
+        let mut message = Said { by: None, what: ToCloser::Checkpoint { last, savepoint, done } };
+        loop {
+            let sent = {
+                let state = self.lock();
+                let query = state.queries.get(name);
+                let query = query.ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
+                query.closer.try_send(message)
+            };
+            match sent {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return Err(SqlError::new(format!("`{name}` has ended"))),
             }
+            self.clock.sleep(FULL_INBOX).await;
         }
-        if let Ok(Err(reason)) = taken.await {
-            tracing::warn!(query = name, %reason, "the last checkpoint was not taken");
+        let taken =
+            taken.await.map_err(|_| SqlError::new(format!("`{name}` ended before the checkpoint was taken")))?;
+        taken.map_err(|reason| SqlError::new(format!("no checkpoint of `{name}` was taken: {reason}")))
+    }
+
+    /// Waits until the new query has come as far as the one it replaces, and lets it take over.
+    pub(crate) fn replace_later(self: &Arc<Self>, name: &str) {
+        let (engine, name, clock) = (Arc::downgrade(self), name.to_owned(), Arc::clone(&self.clock));
+        crate::threads::task(&self.runtime, async move {
+            loop {
+                clock.sleep(CATCHING_UP).await;
+                let Some(engine) = engine.upgrade() else { return };
+                if engine.try_replace(&name) {
+                    let done = Arc::clone(&engine);
+                    let forgotten = tokio::task::spawn_blocking(move || done.forget_former(&name));
+                    if let Err(error) = forgotten.await {
+                        tracing::warn!(%error, "the state of a replaced query was not removed");
+                    }
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Replaces a query if the new one has caught up. Answers whether nothing is left to be done.
+    fn try_replace(&self, name: &str) -> bool {
+        let mut state = self.lock();
+        let key = crate::execute::successor(name);
+        let Some(new) = state.queries.get(&key) else { return true };
+        let has_ended = |query: &Query| matches!(*query.state.borrow(), QueryState::Failed(_) | QueryState::Finished);
+        match state.queries.get(name) {
+            // A query that failed does not take the place of one that works.
+            Some(old) if !has_ended(old) => {
+                let is_behind = new.stats.watermark() < old.stats.watermark() || new.stats.shards().is_empty();
+                if is_behind && !matches!(*new.state.borrow(), QueryState::Finished) {
+                    return matches!(*new.state.borrow(), QueryState::Failed(_));
+                }
+            }
+            Some(_) | None => {}
         }
+        let Some(mut new) = state.queries.remove(&key) else { return true };
+        if let Some(old) = state.queries.get(name).and_then(|old| old.table.clone())
+            && new.table.as_ref().is_some_and(|table| old.is_like(table))
+        {
+            new.table = Some(Arc::clone(&old));
+            self.tell_closer(&new, ToCloser::TakeOver(old));
+        }
+        self.drop_query(&mut state, name);
+        tracing::info!(query = name, "the new query has caught up and takes the place of the old one");
+        state.queries.insert(name.to_owned(), new);
+        true
+    }
+
+    /// Removes the state of the query that was replaced.
+    fn forget_former(&self, name: &str) {
+        let folder = self.lock().queries.get(name).and_then(|query| query.folder.clone());
+        if folder.is_some() {
+            self.forget_state(name, folder.as_deref());
+        }
+    }
+
+    /// Sends a message to a closer, if need be once there is room in its inbox.
+    fn tell_closer(&self, query: &Query, what: ToCloser) {
+        let (closer, clock) = (query.closer.clone(), Arc::clone(&self.clock));
+        let mut message = Said { by: None, what };
+        match closer.try_send(message) {
+            Err(TrySendError::Full(back)) => message = back,
+            // A closer that is gone has ended by itself.
+            Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+        }
+        crate::threads::task(&self.runtime, async move {
+            while let Err(TrySendError::Full(back)) = closer.try_send(message) {
+                message = back;
+                clock.sleep(FULL_INBOX).await;
+            }
+        });
     }
 
     fn detach(&self, query: QueryId) -> Vec<oneshot::Receiver<Vec<(String, Offsets)>>> {
@@ -193,18 +255,11 @@ impl Inner {
     pub(crate) fn drop_query(&self, state: &mut Running, name: &str) {
         let Some(query) = state.queries.remove(name) else { return };
         self.leave_lanes(state, query.id, false);
-        if let Some(writer) = query.writer {
+        if let Some(writer) = &query.writer {
             writer.abort();
         }
-        let (closer, clock) = (query.closer, Arc::clone(&self.clock));
-        crate::threads::task(&self.runtime, async move {
-            let mut message = Said { by: None, what: ToCloser::Drop };
-            // It still takes what is before this; a closer that is gone has ended by itself.
-            while let Err(TrySendError::Full(back)) = closer.try_send(message) {
-                message = back;
-                clock.sleep(FULL_INBOX).await;
-            }
-        });
+        // It still takes what is before this.
+        self.tell_closer(&query, ToCloser::Drop);
     }
 
     pub(crate) async fn shutdown(&self) {
@@ -214,11 +269,16 @@ impl Inner {
             for lane in state.lanes.values() {
                 lane.stop.send_replace(true);
             }
-            let runs = |query: &&Query| !matches!(*query.state.borrow(), QueryState::Finished | QueryState::Failed(_));
-            state.queries.values().filter(runs).map(|query| query.plan.name.clone()).collect()
+            let runs = |query: &Query| !matches!(*query.state.borrow(), QueryState::Finished | QueryState::Failed(_));
+            state.queries.iter().filter(|(_, query)| runs(query)).map(|(name, _)| name.clone()).collect()
         };
         if self.settings.checkpoints.is_some() {
-            let last = futures::future::join_all(names.iter().map(|name| self.last_checkpoint(name)));
+            let last = names.iter().map(|name| async move {
+                if let Err(error) = self.last_checkpoint(name).await {
+                    tracing::warn!(query = %name, %error, "the next start goes on from an older checkpoint");
+                }
+            });
+            let last = futures::future::join_all(last);
             if tokio::time::timeout(LAST_CHECKPOINT.to_std(), last).await.is_err() {
                 tracing::warn!("the last checkpoint took too long; the next start goes on from the one before");
             }

@@ -46,7 +46,7 @@ pub(crate) struct SourcePoint {
 
 /// What a query goes on from. Nothing has been written yet.
 pub(crate) struct Origin {
-    folder: String,
+    pub(crate) folder: String,
     /// The manifest it is claimed with.
     base: Manifest,
     kept: Vec<(u64, BTreeSet<String>)>,
@@ -62,6 +62,11 @@ pub(crate) struct Origin {
 impl Origin {
     pub(crate) fn is_finished(&self) -> bool {
         self.base.is_finished
+    }
+
+    /// Whether no checkpoint says where the sink was.
+    pub(crate) fn is_first_of_sink(&self) -> bool {
+        self.base.sink.as_ref().is_none_or(|sink| sink.note.is_empty())
     }
 
     pub(crate) fn since(&self) -> EventTime {
@@ -133,7 +138,7 @@ impl Inner {
         };
         let new_folder = format!("{}/{:013}-{}", query_folder(&plan.name), now.0, settings.writer);
         let chosen = self.runtime.block_on(choose(settings, plan, &own, is_new)).map_err(|error| error.at(None))?;
-        let mut origin = match chosen {
+        let origin = match chosen {
             Plan::Anew(start) => {
                 let garbage = self.runtime.block_on(settings.store.list(&query_folder(&plan.name)));
                 Origin {
@@ -156,7 +161,7 @@ impl Inner {
                 }
                 let head = fresh(newest + 1);
                 let base = renewed(head, restored.manifest);
-                let mut origin = Origin {
+                let origin = Origin {
                     folder,
                     resume: resume_point(&base, plan.start.as_ref())?,
                     base,
@@ -168,7 +173,6 @@ impl Inner {
                     is_restored: true,
                 };
                 load(prepared, restored.saved).map_err(|error| unusable_state(&origin, &error))?;
-                origin.sink.get_or_insert_default();
                 origin
             }
             Plan::FromSavepoint(restored, store) => {
@@ -192,11 +196,6 @@ impl Inner {
                 origin
             }
         };
-        if let Target::Sink(_) = prepared.plan.target
-            && origin.is_restored
-        {
-            origin.sink.get_or_insert_default();
-        }
         Ok(Some(origin))
     }
 

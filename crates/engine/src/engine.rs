@@ -248,9 +248,9 @@ pub(crate) struct Query {
     pub(crate) resume: ResumePoint,
     /// Writes its checkpoints.
     pub(crate) writer: Option<tokio::task::AbortHandle>,
-    /// The query that goes when this one has caught up with it.
-    pub(crate) replaces: Option<String>,
     pub(crate) delivery: Delivery,
+    /// Where its checkpoints are.
+    pub(crate) folder: Option<String>,
     /// It was asked to pause, and not all workers have answered.
     pub(crate) is_pausing: bool,
 }

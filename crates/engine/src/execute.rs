@@ -1,10 +1,13 @@
 //! Scripts into effect: plan all, compile all, then start.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use millstream_sql::{Catalog, Effect, Lookup, QueryAction, SqlError, Statement, apply, parse};
+use millstream_sql::{
+    Catalog, Effect, Lookup, Position, QueryAction, SqlError, StartFrom, Statement, apply, parse, signature,
+};
 
+use crate::checkpoint::Writer;
 use crate::compile::Prepared;
 use crate::durable::Origin;
 use crate::engine::{Inner, MAX_QUERIES, Outcome, Running, Script, ScriptError};
@@ -15,10 +18,35 @@ use crate::system::progress;
 /// A statement's effect, compiled as far as it can be without starting anything.
 enum Step {
     Done(Outcome),
-    Start(Box<Prepared>, Option<Box<Origin>>),
+    Start(Box<Starting>),
     LookUp { statement: String, lookup: Lookup },
     Drop { statement: String, kind: &'static str, name: String },
     Alter { statement: String, name: String, action: QueryAction },
+}
+
+/// A query that is going to be started.
+struct Starting {
+    prepared: Prepared,
+    statement: String,
+    at: Option<Position>,
+    /// What it goes on from, and who writes its checkpoints from then on.
+    durable: Option<(Origin, Writer)>,
+    origin: Option<Origin>,
+    /// What there is of its name is of a query that the script drops.
+    is_new: bool,
+    /// What becomes of the query that it replaces.
+    former: Former,
+}
+
+/// The query that another one replaces.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Former {
+    /// There is none.
+    None,
+    /// It stops, and the new one goes on with its state.
+    HandsOver,
+    /// It runs on until the new one has caught up.
+    RunsOn,
 }
 
 impl Inner {
@@ -41,13 +69,18 @@ impl Inner {
                 }
                 let step = self.prepare(&state, &catalog, &mut tables, &dropped, &statement, effect);
                 let step = step.map_err(|error| failed(error.at(statement.at)))?;
-                if let Step::Drop { name, .. } = &step {
-                    dropped.insert(name.clone());
+                match &step {
+                    Step::Drop { name, .. } => {
+                        dropped.insert(name.clone());
+                    }
+                    // What was defined before by its name is not started at all.
+                    Step::Start(starting) if starting.prepared.plan.replaces => supersede(&mut steps, starting),
+                    _ => {}
                 }
                 steps.push((index, step));
             }
         }
-        let starting = steps.iter().filter(|(_, step)| matches!(step, Step::Start(..))).count();
+        let starting = steps.iter().filter(|(_, step)| matches!(step, Step::Start(_))).count();
         if state.queries.len() + starting > MAX_QUERIES {
             let error = SqlError::new(format!("there would be more than {MAX_QUERIES} queries"));
             return Err(ScriptError { script: 0, error: error.hint("drop some first") });
@@ -55,16 +88,20 @@ impl Inner {
         if state.stopping {
             return Err(ScriptError { script: 0, error: SqlError::new("the service is stopping") });
         }
-        let mut writers = VecDeque::new();
         for (index, step) in &mut steps {
-            if let Step::Start(prepared, Some(origin)) = step {
-                let claimed = self.claim(origin, prepared).map_err(|error| ScriptError { script: *index, error })?;
-                writers.extend(claimed);
+            let Step::Start(starting) = step else { continue };
+            if starting.former != Former::HandsOver {
+                let found = self.origin(&mut starting.prepared, starting.is_new);
+                let at = starting.at;
+                starting.origin = found.map_err(|error| ScriptError { script: *index, error: error.at(at) })?;
             }
+        }
+        for (index, step) in &mut steps {
+            let Step::Start(starting) = step else { continue };
+            starting.claim(self).map_err(|error| ScriptError { script: *index, error })?;
         }
         // From here on everything takes effect; what waits runs last and outside the lock.
         state.catalog = catalog;
-        state.definitions.retain(|(name, _)| !definitions.iter().any(|(defined, _)| defined == name));
         state.definitions.extend(definitions);
         let mut outcomes = Vec::new();
         let mut started = Vec::new();
@@ -73,14 +110,28 @@ impl Inner {
                 index,
                 match step {
                     Step::Done(outcome) => Ok(outcome),
-                    Step::Start(prepared, origin) => {
-                        let durable = origin.and_then(|origin| Some((*origin, writers.pop_front()?)));
-                        self.start_query(&mut state, *prepared, durable, &mut started)
+                    Step::Start(starting) => {
+                        let name = starting.prepared.plan.name.clone();
+                        let mut starting = *starting;
+                        let handed_over = if starting.former == Former::HandsOver {
+                            drop(state);
+                            let handed_over = self.take_over(&name, &mut starting);
+                            state = self.lock();
+                            handed_over
+                        } else {
+                            Ok(())
+                        };
+                        let Starting { prepared, durable, former, .. } = starting;
+                        let key = if former == Former::RunsOn { successor(&name) } else { name.clone() };
+                        if former == Former::RunsOn {
+                            self.replace_later(&name);
+                        }
+                        handed_over.and_then(|()| self.start_query(&mut state, prepared, durable, key, &mut started))
                     }
                     Step::Drop { statement, kind, name } => {
-                        let folder = started.contains(&name);
                         self.drop_query(&mut state, &name);
-                        if !folder {
+                        self.drop_query(&mut state, &successor(&name));
+                        if !started.contains(&name) {
                             self.forget_state(&name, None);
                         }
                         state.definitions.retain(|(defined, _)| *defined != name);
@@ -125,19 +176,22 @@ impl Inner {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
             }
-            Effect::Query(query) if query.replaces || query.start.is_some() => {
-                let message = format!("`{}` cannot be replaced or started from another place", query.name);
-                return Err(SqlError::new(message)
-                    .hint("this engine keeps no state yet: leave START FROM out, or DROP the query first"));
-            }
             Effect::Query(query) => {
-                let mut prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
-                let is_new = dropped.contains(&prepared.plan.name);
-                let origin = self.origin(&mut prepared, is_new)?;
+                let prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
                 if let Some(table) = &prepared.table {
                     tables.insert(prepared.plan.name.clone(), Arc::clone(table));
                 }
-                Step::Start(Box::new(prepared), origin.map(Box::new))
+                let is_dropped = dropped.contains(&prepared.plan.name);
+                let former = if is_dropped { Former::None } else { self.former(state, &prepared)? };
+                Step::Start(Box::new(Starting {
+                    is_new: is_dropped || former == Former::RunsOn,
+                    prepared,
+                    statement: text,
+                    at: statement.at,
+                    durable: None,
+                    origin: None,
+                    former,
+                }))
             }
             Effect::Dropped { kind, name } => Step::Drop { statement: text, kind, name },
             Effect::Rows(lookup) => Step::LookUp { statement: text, lookup },
@@ -170,6 +224,82 @@ impl Inner {
             contents.insert(name, rows);
         }
         Ok(contents)
+    }
+}
+
+impl Starting {
+    fn claim(&mut self, engine: &Inner) -> Result<(), SqlError> {
+        if let Some(mut origin) = self.origin.take() {
+            let writer = engine.claim(&mut origin, &self.prepared)?;
+            self.durable = writer.map(|writer| (origin, writer));
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// What becomes of the query that another one is to replace.
+    fn former(&self, state: &Running, prepared: &Prepared) -> Result<Former, SqlError> {
+        let Some(former) = state.queries.get(&prepared.plan.name).filter(|_| prepared.plan.replaces) else {
+            return Ok(Former::None);
+        };
+        if state.queries.contains_key(&successor(&prepared.plan.name)) {
+            return Err(SqlError::new(format!("`{}` is being replaced already", prepared.plan.name))
+                .hint("wait until the new query has caught up, or DROP it"));
+        }
+        let starts_anew = !matches!(prepared.plan.start, None | Some(StartFrom::Checkpoint));
+        if starts_anew && prepared.plan.start != former.plan.start {
+            return Ok(Former::RunsOn);
+        }
+        match signature(&former.plan.pipeline)?.difference(&signature(&prepared.plan.pipeline)?) {
+            None if self.settings.checkpoints.is_some() => Ok(Former::HandsOver),
+            None => Err(SqlError::new("no checkpoints are taken here: the new query cannot go on with the state of the old one")
+                .hint("say START FROM BEGINNING, LATEST or TIMESTAMP '…' before its SELECT")),
+            Some(_) if starts_anew => Ok(Former::RunsOn),
+            Some(difference) => Err(SqlError::new(format!(
+                "`{}` cannot go on with the state of the query it replaces: {difference}",
+                prepared.plan.name
+            ))
+            .hint("say where it is to start without that state: START FROM BEGINNING, LATEST or TIMESTAMP '…', before its SELECT; the old query runs on until the new one has caught up")),
+        }
+    }
+
+    /// Stops a query at a checkpoint and gives its state to the one that replaces it.
+    fn take_over(&self, name: &str, starting: &mut Starting) -> Result<(), SqlError> {
+        self.runtime.block_on(self.last_checkpoint(name))?;
+        let mut former_table = None;
+        let mut state = self.lock();
+        if let Some(former) = state.queries.remove(name) {
+            self.leave_lanes(&mut state, former.id, false);
+            former_table = former.table;
+        }
+        drop(state);
+        starting.origin = self.origin(&mut starting.prepared, false)?;
+        starting.claim(self)?;
+        // Who reads the table goes on reading it.
+        if let (Some(table), Some(new)) = (former_table, &mut starting.prepared.table)
+            && table.is_like(new)
+        {
+            table.adopt(new)?;
+            *new = table;
+        }
+        Ok(())
+    }
+}
+
+/// The name under which a query runs until it has caught up with the one it replaces.
+pub(crate) fn successor(name: &str) -> String {
+    format!("{name} (replacement)")
+}
+
+fn supersede(steps: &mut [(usize, Step)], by: &Starting) {
+    for (_, step) in steps.iter_mut() {
+        if let Step::Start(earlier) = step
+            && earlier.prepared.plan.name == by.prepared.plan.name
+        {
+            let (statement, name) = (earlier.statement.clone(), earlier.prepared.plan.name.clone());
+            *step = Step::Done(Outcome::Created { statement, kind: "query", name });
+        }
     }
 }
 

@@ -54,13 +54,13 @@ pub struct LiveTable {
     schema: SchemaRef,
     /// Indexes of the columns that identify a row; empty: none do.
     key: Vec<usize>,
-    settings: LiveTableSettings,
     state: RwLock<State>,
     /// The number of the newest change: what watchers wait on.
     newest: watch::Sender<u64>,
 }
 
 struct State {
+    settings: LiveTableSettings,
     content: Content,
     converters: Converters,
     changes: VecDeque<Arc<Change>>,
@@ -129,6 +129,7 @@ impl LiveTable {
             Holds::Appended => Content::Appended(VecDeque::new()),
         };
         let state = State {
+            settings,
             content,
             converters,
             changes: VecDeque::new(),
@@ -136,14 +137,7 @@ impl LiveTable {
             last_change: 0,
             watermark: EventTime::MIN,
         };
-        Ok(Self {
-            name: name.to_owned(),
-            schema,
-            key,
-            settings,
-            state: RwLock::new(state),
-            newest: watch::Sender::new(0),
-        })
+        Ok(Self { name: name.to_owned(), schema, key, state: RwLock::new(state), newest: watch::Sender::new(0) })
     }
 
     /// The name of the table and of its query.
@@ -169,15 +163,41 @@ impl LiveTable {
     /// A copy of all rows.
     pub fn snapshot(&self) -> Result<Snapshot> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = match &state.content {
+        Ok(Snapshot { last_change: state.last_change, watermark: state.watermark, rows: self.rows(&state)? })
+    }
+
+    fn rows(&self, state: &State) -> Result<Vec<RecordBatch>> {
+        Ok(match &state.content {
             Content::Windows(windows) => windows.values().map(|window| window.rows.clone()).collect(),
             Content::Keyed(rows) => {
                 let columns = state.converters.row.convert_rows(rows.values().map(OwnedRow::row))?;
                 vec![self.batch(columns, rows.len())?]
             }
             Content::Appended(rows) => rows.iter().map(|appended| appended.rows.clone()).collect(),
-        };
-        Ok(Snapshot { last_change: state.last_change, watermark: state.watermark, rows })
+        })
+    }
+
+    /// Whether the rows of the other table could be this one's.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.key == other.key
+    }
+
+    /// Shows what the other table has, in one step: its query takes the place of the one that wrote this. Both must be
+    /// alike, and the other is empty then.
+    pub(crate) fn adopt(&self, other: &Self) -> Result<()> {
+        let mut from = other.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.write(|state| {
+            for rows in self.rows(state)? {
+                state.record(ChangeKind::Delete, rows);
+            }
+            std::mem::swap(&mut state.content, &mut from.content);
+            state.settings = from.settings;
+            state.watermark = from.watermark;
+            for rows in self.rows(state)? {
+                state.record(ChangeKind::Upsert, rows);
+            }
+            Ok(())
+        })
     }
 
     /// The changes after a number; `None` when some of them are no longer kept, or the number is not of this table.
@@ -254,7 +274,7 @@ impl LiveTable {
                 state.record(ChangeKind::Delete, self.batch(gone, gone_rows)?);
             }
             state.record(ChangeKind::Upsert, changed);
-            state.enforce(self);
+            state.enforce();
             Ok(())
         })
     }
@@ -300,7 +320,7 @@ impl LiveTable {
             let Content::Appended(content) = &mut state.content else { return Ok(()) };
             content.push_back(AppendedRows { came: now, rows: rows.clone(), gone: 0, slot: Slot::default() });
             state.record(ChangeKind::Upsert, rows);
-            state.enforce_appended(self, now);
+            state.enforce_appended(now);
             Ok(())
         })
     }
@@ -363,7 +383,7 @@ impl LiveTable {
     pub(crate) fn advance(&self, watermark: EventTime) -> Result<()> {
         self.write(|state| {
             state.watermark = state.watermark.max(watermark);
-            state.enforce(self);
+            state.enforce();
             Ok(())
         })
     }
@@ -438,19 +458,16 @@ impl State {
     }
 
     /// Lets go of windows past their retention, and of the oldest beyond the row limit.
-    fn enforce(&mut self, table: &LiveTable) {
-        let mut rows = self.row_count();
+    fn enforce(&mut self) {
+        let (mut rows, settings) = (self.row_count(), self.settings);
         let Content::Windows(windows) = &mut self.content else { return };
         let expired = |window: &Window| {
-            table
-                .settings
-                .retention
-                .is_some_and(|kept| self.watermark > EventTime::MIN && window.end + kept < self.watermark)
+            settings.retention.is_some_and(|kept| self.watermark > EventTime::MIN && window.end + kept < self.watermark)
         };
         let mut gone = Vec::new();
         while let Some(oldest) = windows.first_entry() {
             // The newest window stays even when it alone is over the limit: the query decides its rows.
-            if !expired(oldest.key()) && (rows <= table.settings.max_rows || rows == oldest.get().rows.num_rows()) {
+            if !expired(oldest.key()) && (rows <= settings.max_rows || rows == oldest.get().rows.num_rows()) {
                 break;
             }
             let window = oldest.remove();
@@ -462,14 +479,14 @@ impl State {
         }
     }
 
-    fn enforce_appended(&mut self, table: &LiveTable, now: EventTime) {
-        let mut rows = self.row_count();
+    fn enforce_appended(&mut self, now: EventTime) {
+        let (mut rows, settings) = (self.row_count(), self.settings);
         let Content::Appended(content) = &mut self.content else { return };
         let mut gone = Vec::new();
         while let Some(oldest) = content.front_mut() {
-            let expired = table.settings.retention.is_some_and(|kept| oldest.came + kept < now);
+            let expired = settings.retention.is_some_and(|kept| oldest.came + kept < now);
             let length = oldest.rows.num_rows();
-            let over = if expired { length } else { rows.saturating_sub(table.settings.max_rows).min(length) };
+            let over = if expired { length } else { rows.saturating_sub(settings.max_rows).min(length) };
             if over == 0 {
                 break;
             }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::attached::Attachment;
 use crate::checkpoint::Done;
+use crate::live_table::LiveTable;
 use crate::merge::Merge;
 use crate::pane::Delta;
 use crate::source::SourceDecoder;
@@ -106,6 +107,8 @@ pub(crate) enum ToCloser {
     Checkpoint { last: bool, savepoint: Option<String>, done: Done },
     /// Stop. What is open stays as the newest checkpoint has it.
     Stop,
+    /// The query takes the place of the one that writes this table.
+    TakeOver(Arc<LiveTable>),
     /// The query is dropped: its sink shows what it has.
     Drop,
 }

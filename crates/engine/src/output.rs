@@ -108,6 +108,15 @@ impl Output {
         Ok(Some(prepared))
     }
 
+    /// Writes to this table from now on, which shows what its own showed.
+    pub(crate) fn take_over(&mut self, table: Arc<LiveTable>) -> Result<(), OutputError> {
+        if let Self::LiveTable(own, _) = self {
+            table.adopt(own)?;
+            *own = table;
+        }
+        Ok(())
+    }
+
     /// The query is over, for good.
     pub(crate) fn finish(&self) {
         if let Self::Sink(queue) = self {

@@ -33,6 +33,7 @@ impl Inner {
         state: &mut Running,
         prepared: Prepared,
         durable: Option<(Origin, Writer)>,
+        key: String,
         started: &mut Vec<String>,
     ) -> Result<Outcome, SqlError> {
         let Prepared { mut plan, parts, mut stages, sources, takes_all, table, sink, stats } = prepared;
@@ -40,7 +41,7 @@ impl Inner {
         if plan.name.is_empty() {
             plan.name = format!("select_{}", id.0);
         }
-        let name = plan.name.clone();
+        let name = if key.is_empty() { plan.name.clone() } else { key };
         let statement = plan.sql.clone();
         let (closer_sender, inbox) = crossbeam_channel::bounded(CLOSER_QUEUE);
         let (state_sender, _) = watch::channel(QueryState::Running);
@@ -112,9 +113,10 @@ impl Inner {
         let mut writing = None;
         if let (Some(origin), Some(writer)) = (&origin, writer) {
             stages.remember();
+            let is_first = sink_queue.is_some() && origin.is_first_of_sink();
             let (link, work) = writer.start(sink_queue);
             let interval = plan.settings.checkpoint_interval.or(self.checkpoint_interval()).unwrap_or(Duration(0));
-            checkpoints = Some(Checkpoints::new(link, interval, now + interval, origin.next_chunk()));
+            checkpoints = Some(Checkpoints::new(link, interval, now + interval, origin.next_chunk(), is_first));
             let (failing, finished, query) = (closer_sender.clone(), state_sender.clone(), name.clone());
             let clock = Arc::clone(&self.clock);
             writing = Some(self.runtime.spawn(async move {
@@ -166,10 +168,10 @@ impl Inner {
             state: state_sender,
             table,
             started: origin.as_ref().map_or(now, Origin::since),
-            resume: origin.map(|origin| origin.resume).unwrap_or_default(),
+            resume: origin.as_ref().map(|origin| origin.resume.clone()).unwrap_or_default(),
             writer: writing.as_ref().map(tokio::task::JoinHandle::abort_handle),
-            replaces: None,
             delivery,
+            folder: origin.as_ref().map(|origin| origin.folder.clone()),
             is_pausing: false,
             plan,
         };

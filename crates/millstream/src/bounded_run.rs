@@ -86,7 +86,8 @@ impl BoundedRun<'_> {
     pub(crate) async fn stream<W: Write>(&self, workers: usize, printer: &mut Printer<W>) -> anyhow::Result<Counts> {
         let (results, captured) = mpsc::channel(PRINT_QUEUE);
         let connectors = self.connectors(results.clone())?;
-        let settings = Settings { workers, queue_bytes: QUEUE_BYTES, replay_time: self.replay.is_some(), checkpoints: None };
+        let settings =
+            Settings { workers, queue_bytes: QUEUE_BYTES, replay_time: self.replay.is_some(), checkpoints: None };
         let runtime = tokio::runtime::Handle::current();
         let engine = Engine::start(connectors, self.clock(), settings, Some(results.clone()), runtime)
             .map_err(|error| anyhow!("{}", scripts::located(self.name, &error)))?;

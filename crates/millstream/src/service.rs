@@ -123,11 +123,7 @@ impl Service {
 }
 
 /// Where the state of queries is kept.
-fn checkpoints(
-    settings: &ServiceSettings,
-    folder: &DataFolder,
-    seed: u64,
-) -> anyhow::Result<CheckpointSettings> {
+fn checkpoints(settings: &ServiceSettings, folder: &DataFolder, seed: u64) -> anyhow::Result<CheckpointSettings> {
     let CheckpointConfig { dir, interval, retained } = settings.checkpoints.clone();
     let dir = dir.unwrap_or_else(|| folder.checkpoints().display().to_string());
     let aws = settings.aws.clone();
