@@ -11,7 +11,7 @@ use super::{parse, parse_object};
 use crate::s3::{S3Access, reason};
 
 pub(super) struct Bucket {
-    bucket: String,
+    name: String,
     prefix: Path,
     access: S3Access,
     /// Made at the first call.
@@ -19,12 +19,12 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(bucket: String, prefix: Path, access: S3Access) -> Self {
-        Self { bucket, prefix, access, store: OnceCell::new() }
+    pub(super) fn new(name: String, prefix: Path, access: S3Access) -> Self {
+        Self { name, prefix, access, store: OnceCell::new() }
     }
 
     async fn store(&self, path: &str) -> Result<&AmazonS3, StoreError> {
-        let made = self.store.get_or_try_init(|| self.access.bucket(&self.bucket)).await;
+        let made = self.store.get_or_try_init(|| self.access.bucket(&self.name)).await;
         made.map_err(|error| self.failed(path, &error))
     }
 
@@ -39,7 +39,7 @@ impl Bucket {
             // Only some requests are answered with it as an error of its own kind.
             _ if text.contains("NoSuchBucket") => format!(
                 "the bucket `{}` does not exist: make it, or name one of the account and region in use",
-                self.bucket
+                self.name
             ),
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => format!(
                 "denied: the credentials in use need s3:PutObject, s3:GetObject and s3:DeleteObject below `{}`, and \
@@ -48,7 +48,7 @@ impl Bucket {
             ),
             _ => short,
         };
-        StoreError::Failed { path: format!("s3://{}/{}/{path}", self.bucket, self.prefix), reason }
+        StoreError::Failed { path: format!("s3://{}/{}/{path}", self.name, self.prefix), reason }
     }
 }
 
@@ -101,7 +101,7 @@ impl CheckpointStore for Bucket {
     }
 
     fn location(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.prefix)
+        format!("s3://{}/{}", self.name, self.prefix)
     }
 }
 

@@ -150,9 +150,10 @@ impl Inner {
                 // Nothing but the store writes here, and all its names are text.
                 let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
                 let path = if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") };
-                match entry.file_type().map_err(|error| failed(&path, error))?.is_dir() {
-                    true => folders.push((entry.path(), path)),
-                    false => paths.push(path),
+                if entry.file_type().map_err(|error| failed(&path, error))?.is_dir() {
+                    folders.push((entry.path(), path));
+                } else {
+                    paths.push(path);
                 }
             }
         }

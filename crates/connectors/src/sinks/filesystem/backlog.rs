@@ -33,10 +33,7 @@ impl<W: Write> Backlog<W> {
 impl<W: Write> Write for Backlog<W> {
     /// The error of a write that fails is that of the next [`Backlog::drain`], which tries again.
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        let written = match self.waiting.is_empty() {
-            true => write_what_goes(&mut self.to, bytes).0,
-            false => 0,
-        };
+        let written = if self.waiting.is_empty() { write_what_goes(&mut self.to, bytes).0 } else { 0 };
         self.waiting.extend_from_slice(&bytes[written..]);
         Ok(bytes.len())
     }

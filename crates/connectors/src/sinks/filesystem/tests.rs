@@ -49,7 +49,7 @@ fn names(folder: &Path, hidden: bool) -> Vec<String> {
 fn numbers(folder: &Path) -> Vec<i64> {
     let mut numbers = Vec::new();
     for name in names(folder, false) {
-        if name.ends_with(".json") {
+        if name.strip_suffix(".json").is_some() {
             let text = std::fs::read_to_string(folder.join(name)).unwrap();
             assert!(text.ends_with('\n'));
             let number = |line: &str| line.strip_prefix("{\"n\":")?.strip_suffix('}')?.parse::<i64>().ok();
@@ -158,10 +158,10 @@ impl Write for LimitedFile {
 
 impl DiskFile for LimitedFile {
     fn sync(&mut self) -> std::io::Result<()> {
-        match std::mem::take(&mut self.1.lock().unwrap().refuse_sync) {
-            true => Err(std::io::Error::other("the disk is broken")),
-            false => Ok(()),
+        if std::mem::take(&mut self.1.lock().unwrap().refuse_sync) {
+            return Err(std::io::Error::other("the disk is broken"));
         }
+        Ok(())
     }
 }
 
