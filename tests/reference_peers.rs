@@ -1,11 +1,11 @@
-//! Reference tables in S3, against a server that speaks its API: moto.
+//! Reference tables and checkpoints in S3, against a server that speaks its API: moto.
 
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
-use millstream_core::{Connectors, Loaded, Reference, ReferenceError, TableDecl};
+use millstream_connectors::{AccessKey, AwsSettings, Context, Registry, checkpoint_store};
+use millstream_core::{Connectors, Loaded, Reference, ReferenceError, StoreError, TableDecl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::peers::{Peer, WallClock};
@@ -68,11 +68,52 @@ async fn a_bucket_that_is_not_there_is_named() {
     assert!(error.to_string().starts_with(expected), "{error}");
 }
 
-fn reference(server: &Peer, path: &str) -> Box<dyn Reference> {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_keeps_checkpoints_that_are_created_once() {
+    let server = Peer::moto().await;
+    put(&server, "/state", "").await;
+    put(&server, "/state/orders/q/1", "not below the prefix").await;
+    let store = checkpoint_store("s3://state/orders/today", &aws(&server)).unwrap();
+    assert_eq!(store.location(), "s3://state/orders/today");
+    assert_eq!(store.list("").await, Ok(vec![]));
+    for path in ["q/10", "q/9", "q/deep/er/1", "q2/1"] {
+        store.create(path, path.into()).await.unwrap();
+    }
+    let other = checkpoint_store("s3://state/orders/today", &aws(&server)).unwrap();
+    assert_eq!(other.create("q/9", b"other".into()).await, Err(StoreError::Exists("q/9".into())));
+    assert_eq!(other.read("q/9").await, Ok(b"q/9".into()));
+    assert_eq!(other.list("q").await.unwrap(), ["q/10", "q/9", "q/deep/er/1"]);
+    assert_eq!(other.list("").await.unwrap(), ["q/10", "q/9", "q/deep/er/1", "q2/1"]);
+
+    store.delete("q/9").await.unwrap();
+    store.delete("q/9").await.unwrap();
+    assert_eq!(store.read("q/9").await, Err(StoreError::NotFound("q/9".into())));
+    assert_eq!(store.list("q").await.unwrap(), ["q/10", "q/deep/er/1"]);
+    let large = vec![7; 9_000_000];
+    store.create("q/9", large.clone()).await.unwrap();
+    assert!(store.read("q/9").await.unwrap() == large);
+
+    let missing = checkpoint_store("s3://stat/orders", &aws(&server)).unwrap();
+    for error in [
+        missing.create("q/1", vec![]).await.unwrap_err(),
+        missing.read("q/1").await.unwrap_err(),
+        missing.list("q").await.unwrap_err(),
+        missing.delete("q/1").await.unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.starts_with("`s3://stat/orders/q"), "{error}");
+        assert!(error.contains("the bucket `stat` does not exist: make it, or name one of the account"), "{error}");
+    }
+}
+
+fn aws(server: &Peer) -> AwsSettings {
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
     let endpoint_url = Some(format!("http://127.0.0.1:{}", server.port));
-    let aws = AwsSettings { endpoint_url, access_key, ..AwsSettings::default() };
-    let registry = Registry::new(Context { aws, ..Context::new(Arc::new(WallClock)) });
+    AwsSettings { endpoint_url, access_key, ..AwsSettings::default() }
+}
+
+fn reference(server: &Peer, path: &str) -> Box<dyn Reference> {
+    let registry = Registry::new(Context { aws: aws(server), ..Context::new(Arc::new(WallClock)) });
     let fields = vec![Field::new("id", DataType::Int64, true), Field::new("name", DataType::Utf8, true)];
     let options = [("connector", "filesystem"), ("format", "csv"), ("path", path)].into_iter().collect();
     let schema = Arc::new(Schema::new(fields));

@@ -25,7 +25,9 @@
 //! assert_eq!(registry.check(&table).unwrap().source, Some(Boundedness::Bounded));
 //! ```
 
+mod checkpoints;
 mod context;
+mod durable;
 mod formats;
 mod place;
 mod references;
@@ -37,6 +39,7 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
+pub use checkpoints::checkpoint_store;
 pub use context::{AccessKey, AwsSettings, Context, Printer};
 pub use formats::json::json_rows;
 pub use registry::Registry;

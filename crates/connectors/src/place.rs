@@ -1,4 +1,4 @@
-//! Where a table's files are: its option `path`.
+//! Where files are: a table's option `path`, and where checkpoints are kept.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,11 @@ impl Place {
     /// Reads the option `path`.
     pub(crate) fn read(options: &OptionReader<'_>) -> Result<Self, OptionError> {
         let path = options.require("path")?;
-        let wrong = |expected: &str| OptionError::new("path", format!("`{path}` given, expected {expected}"));
+        Self::parse(path).map_err(|expected| OptionError::new("path", format!("`{path}` given, expected {expected}")))
+    }
+
+    /// Reads a local path, `file://…` or `s3://…`; the error is what was expected.
+    pub(crate) fn parse(path: &str) -> Result<Self, &'static str> {
         match path.split_once("://") {
             None => Ok(Self::Local(PathBuf::from(path))),
             Some(("file", path)) => Ok(Self::Local(PathBuf::from(path))),
@@ -25,9 +29,9 @@ impl Place {
                 Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() && !key.ends_with('/') => {
                     Ok(Self::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
                 }
-                _ => Err(wrong("one object, such as s3://bucket/folder/items.csv")),
+                _ => Err("one object, such as s3://bucket/folder/items.csv"),
             },
-            Some(_) => Err(wrong("a local path or s3://bucket/key")),
+            Some(_) => Err("a local path or s3://bucket/key"),
         }
     }
 }

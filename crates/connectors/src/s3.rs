@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whoever calls tries again by itself, later: an outage is reported soon.
 const RETRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// More of a server's answer is not shown.
+const REASON_BYTES_MAX: usize = 300;
 
 /// How S3 is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,5 +106,36 @@ impl CredentialProvider for SdkCredentials {
             secret_key: found.secret_access_key().to_owned(),
             token: found.session_token().map(ToOwned::to_owned),
         }))
+    }
+}
+
+/// The code and the message of S3's XML, or the text as it is.
+pub(crate) fn reason(text: &str) -> String {
+    let tag = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner)
+    };
+    let mut reason = match (tag("Code"), tag("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        _ => text.to_owned(),
+    };
+    if reason.len() > REASON_BYTES_MAX {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        reason.push('…');
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_answer_is_told_by_its_code() {
+        let text = "Client error with status 403: <?xml?><Error><Code>AccessDenied</Code><Message>No</Message></Error>";
+        assert_eq!(reason(text), "AccessDenied: No");
+        assert_eq!(reason("connection refused"), "connection refused");
+        assert_eq!(reason(&"é".repeat(200)).len(), 303);
     }
 }

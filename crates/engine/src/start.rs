@@ -324,7 +324,9 @@ impl Inner {
 
     pub(crate) fn ended(self: &Arc<Self>, name: &str, id: QueryId, ending: &Ending, has_sink: bool) {
         let mut state = self.lock();
-        let Some(query) = state.queries.get(name).filter(|query| query.id == id) else { return };
+        // Its name may be another by now: it has taken the place of one that it replaces.
+        let Some((key, query)) = state.queries.iter().find(|(_, query)| query.id == id) else { return };
+        let key = key.clone();
         match ending {
             // A sink's own task says when its files are complete.
             Ending::Finished if has_sink => {}
@@ -340,7 +342,7 @@ impl Inner {
         let is_client = matches!(query.plan.target, Target::Client { .. });
         self.leave_lanes(&mut state, id, false);
         if is_client {
-            state.queries.remove(name);
+            state.queries.remove(&key);
         }
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn query_folder(query: &str) -> String {
     for byte in query.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => folder.push(char::from(byte)),
-            other => folder.push_str(&format!("%{other:02X}")),
+            other => folder.push_str(&format!("={other:02X}")),
         }
     }
     folder

@@ -6,11 +6,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use millstream_connectors::AwsSettings;
+use millstream_core::Duration;
 use millstream_local_kinesis::Store;
 use tower::ServiceExt as _;
 
 use super::{App, Auth, router};
 use crate::clock::SystemClock;
+use crate::config::CheckpointConfig;
 use crate::service::{Service, ServiceSettings};
 
 pub(crate) struct TestService {

@@ -6,10 +6,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStore};
 
 use super::content::{Content, WholeFile};
-use crate::s3::S3Access;
-
-/// More of a server's answer is not shown.
-const REASON_BYTES_MAX: usize = 300;
+use crate::s3::{S3Access, reason};
 
 /// An object, and its bucket once it was asked for.
 pub(super) struct S3Object {
@@ -122,24 +119,6 @@ fn e_tag(version: &Version) -> Option<&str> {
     Some(rest.split_once(";version=").map_or(rest, |(e_tag, _)| e_tag))
 }
 
-/// The code and the message of S3's XML, or the text as it is.
-fn reason(text: &str) -> String {
-    let tag = |name: &str| {
-        let (_, rest) = text.split_once(&format!("<{name}>"))?;
-        rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner)
-    };
-    let mut reason = match (tag("Code"), tag("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        _ => text.to_owned(),
-    };
-    if reason.len() > REASON_BYTES_MAX {
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-        reason.push('…');
-    }
-    reason
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,13 +132,5 @@ mod tests {
         ] {
             assert_eq!(e_tag(&Version::from(version)), expected);
         }
-    }
-
-    #[test]
-    fn a_servers_answer_is_told_by_its_code() {
-        let text = "Client error with status 403: <?xml?><Error><Code>AccessDenied</Code><Message>No</Message></Error>";
-        assert_eq!(reason(text), "AccessDenied: No");
-        assert_eq!(reason("connection refused"), "connection refused");
-        assert_eq!(reason(&"é".repeat(200)).len(), 303);
     }
 }

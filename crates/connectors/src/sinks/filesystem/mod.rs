@@ -3,25 +3,38 @@
 //! A file is written under a hidden name (`.<name>.inprogress`), synced and then renamed: readers see whole files or
 //! none. It is completed when it is large or old enough, or with `sink.rolling-policy.window` when the window of the
 //! results changes. Names hold the query, a sequence number and a token, so that no start overwrites the files of
-//! another; what an earlier start of the query left in progress is removed.
+//! another. Without checkpoints a file is renamed when it is complete.
+//!
+//! # Exactly once
+//! With checkpoints it stays hidden until the checkpoint is durable whose note names it; `commit` renames it then. Each
+//! row that was accepted before checkpoint N is in one of three places when N is prepared: in a visible file, in a file
+//! of N's note, which is complete and on disk, or in N's pending rows. Wherever the process is killed after that:
+//!
+//! - N is not durable. Nothing but the commit of a durable checkpoint renames, so all that is visible was visible for
+//!   checkpoint N-1 or is in its note. The start from N-1 renames what is left of its note, removes every other hidden
+//!   file, writes the pending rows of N-1 anew, and gets the rows after it again. Each is there once.
+//! - N is durable. The same with N for N-1. A rename is done or not: how many of the note's files were renamed before
+//!   does not matter, nor does a commit that is tried again. And the next checkpoint, whose note leaves these files out,
+//!   is prepared only after their new names are on disk.
 //!
 //! Files are written from the sink's own task, without a thread of their own: a block at a time, into the page cache;
-//! only completing a file waits for the disk.
+//! only completing a file waits for the disk. What the disk does not take waits in memory (`backlog`).
 
+mod backlog;
 mod file;
+mod runs;
+mod sink;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use millstream_core::{
-    BoxFuture, Clock, Delivery, Duration, Emission, EventTime, OptionError, OptionReader, Sink, SinkError, TableDecl,
-    Window,
-};
+use millstream_core::{Duration, OptionError, OptionReader, Sink};
 
 use crate::formats;
 use crate::place::Place;
 use crate::registry::Request;
-use file::{FileKind, OpenFile};
+use file::FileKind;
+use sink::FileSink;
 
 /// What the options say.
 struct Settings {
@@ -47,17 +60,15 @@ pub(crate) fn check(request: &Request<'_>) -> Result<(), OptionError> {
 pub(crate) fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, OptionError> {
     let clock = Arc::clone(&request.context.clock);
     let token = format!("{:012x}{:04x}", clock.now().0.max(0), request.context.seed & 0xffff);
-    Ok(Box::new(FileSink {
-        settings: read(request)?,
-        table: request.table.clone(),
-        prefix: format!("{}-", file_name(query)),
+    let prefix = format!("{}-", file_name(query));
+    Ok(Box::new(FileSink::new(
+        read(request)?,
+        request.table.clone(),
+        prefix,
         token,
         clock,
-        sequence: 0,
-        cleaned: false,
-        open: None,
-        checked_at: EventTime::MIN,
-    }))
+        Box::new(file::create_file),
+    )))
 }
 
 fn read(request: &Request<'_>) -> Result<Settings, OptionError> {
@@ -89,79 +100,13 @@ fn file_name(query: &str) -> String {
     query.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
-struct FileSink {
-    settings: Settings,
-    table: TableDecl,
-    prefix: String,
-    /// Tells the files of this start from those of others.
-    token: String,
-    clock: Arc<dyn Clock>,
-    sequence: u64,
-    cleaned: bool,
-    open: Option<(OpenFile, Option<Window>, EventTime)>,
-    checked_at: EventTime,
-}
-
-impl FileSink {
-    fn write_rows(&mut self, emission: &Emission) -> Result<(), SinkError> {
-        if emission.rows.num_rows() == 0 {
-            return Ok(());
-        }
-        let other_window = |(_, window, _): &(OpenFile, Option<Window>, EventTime)| *window != emission.window;
-        if self.settings.by_window && self.open.as_ref().is_some_and(other_window) {
-            self.complete()?;
-        }
-        if self.open.is_none() {
-            let file = self.create()?;
-            self.open = Some((file, emission.window, self.clock.now()));
-        }
-        let Some((file, ..)) = &mut self.open else { return Ok(()) };
-        let written = file.write(&emission.rows);
-        let bytes = file.bytes();
-        written.map_err(|reason| self.fatal(&reason))?;
-        if bytes >= self.settings.file_bytes {
-            self.complete()?;
-        }
-        Ok(())
-    }
-
-    fn create(&mut self) -> Result<OpenFile, SinkError> {
-        let folder = &self.settings.folder;
-        std::fs::create_dir_all(folder).map_err(|error| self.fatal(&error))?;
-        if !self.cleaned {
-            remove_leftovers(folder, &self.prefix).map_err(|error| self.fatal(&error))?;
-            self.cleaned = true;
-        }
-        let name = format!("{}{:06}-{}", self.prefix, self.sequence, self.token);
-        self.sequence += 1;
-        OpenFile::create(&self.settings.folder, &name, &self.settings.kind, &self.table)
-            .map_err(|reason| self.fatal(&reason))
-    }
-
-    fn complete(&mut self) -> Result<(), SinkError> {
-        let Some((file, ..)) = self.open.take() else { return Ok(()) };
-        file.complete().map_err(|reason| self.fatal(&reason))
-    }
-
-    fn roll_by_age(&mut self, now: EventTime) -> Result<(), SinkError> {
-        if self.checked_at != EventTime::MIN && now - self.checked_at < self.settings.check_every {
-            return Ok(());
-        }
-        self.checked_at = now;
-        match &self.open {
-            Some((.., opened_at)) if now - *opened_at >= self.settings.rollover => self.complete(),
-            _ => Ok(()),
-        }
-    }
-
-    fn fatal(&self, error: &dyn std::fmt::Display) -> SinkError {
-        SinkError::Fatal { sink: format!("folder `{}`", self.settings.folder.display()), reason: error.to_string() }
-    }
-}
-
-/// Removes what an earlier start of the query left in progress.
-fn remove_leftovers(folder: &Path, prefix: &str) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
+/// Removes what an earlier start of the query left hidden.
+fn remove_hidden(folder: &Path, prefix: &str) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
         let is_leftover = name
@@ -170,29 +115,11 @@ fn remove_leftovers(folder: &Path, prefix: &str) -> std::io::Result<()> {
             // What follows is the sequence number: no other query's name begins like this one's.
             .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if is_leftover {
-            tracing::warn!(file = %entry.path().display(), "removing a file that was never completed");
+            tracing::warn!(file = %entry.path().display(), "removing a hidden file: its rows are written anew");
             std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
-}
-
-impl Sink for FileSink {
-    fn delivery(&self) -> Delivery {
-        Delivery::AtLeastOnce
-    }
-
-    fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(std::future::ready(self.write_rows(emission)))
-    }
-
-    fn tick(&mut self, now: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(self.roll_by_age(now)))
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        Box::pin(std::future::ready(self.complete()))
-    }
 }
 
 #[cfg(test)]
