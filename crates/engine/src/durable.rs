@@ -357,6 +357,10 @@ fn unusable_state(origin: &Origin, error: &datafusion::error::DataFusionError) -
 }
 
 fn load(prepared: &mut Prepared, mut saved: crate::checkpoint::Saved) -> datafusion::common::Result<()> {
+    // The claim of a query that has read nothing yet.
+    if saved.is_empty() {
+        return Ok(());
+    }
     prepared.stages.load(&mut saved)?;
     if let Some(table) = &prepared.table {
         table.load(&mut saved)?;

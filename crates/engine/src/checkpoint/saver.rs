@@ -127,6 +127,11 @@ impl Saved {
         Ok(Self { scope: String::new(), values, chunks })
     }
 
+    /// Whether nothing was saved.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.chunks.is_empty()
+    }
+
     /// What is asked for from now on is of this part of the query.
     pub(crate) fn scope(&mut self, scope: impl std::fmt::Display) {
         self.scope = scope.to_string();
