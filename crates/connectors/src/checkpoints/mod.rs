@@ -20,8 +20,8 @@ use folder::Folder;
 /// What errors about the place call it.
 const KEY: &str = "checkpoints";
 
-/// Opens the store at `location`, a local folder or `s3://bucket/prefix`. A folder is made if need be and taken for this
-/// process, for as long as the store is held; a bucket is not reached before the first call.
+/// Opens the store at `location`, a local folder or `s3://bucket/prefix`. A folder is made if need be and taken for
+/// this process, for as long as the store is held; a bucket is not reached before the first call.
 pub fn checkpoint_store(location: &str, aws: &AwsSettings) -> Result<Arc<dyn CheckpointStore>, OptionError> {
     let wrong = |_| {
         let message = format!("`{location}` given, expected a local folder or s3://bucket/prefix");

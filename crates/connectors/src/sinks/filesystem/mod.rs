@@ -14,8 +14,8 @@
 //!   checkpoint N-1 or is in its note. The start from N-1 renames what is left of its note, removes every other hidden
 //!   file, writes the pending rows of N-1 anew, and gets the rows after it again. Each is there once.
 //! - N is durable. The same with N for N-1. A rename is done or not: how many of the note's files were renamed before
-//!   does not matter, nor does a commit that is tried again. And the next checkpoint, whose note leaves these files out,
-//!   is prepared only after their new names are on disk.
+//!   does not matter, nor does a commit that is tried again. And the next checkpoint, whose note leaves these files
+//!   out, is prepared only after their new names are on disk.
 //!
 //! Files are written from the sink's own task, without a thread of their own: a block at a time, into the page cache;
 //! only completing a file waits for the disk. What the disk does not take waits in memory (`backlog`).
