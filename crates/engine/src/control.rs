@@ -8,6 +8,7 @@ use millstream_core::{Duration, EventTime, Offset, Offsets, ShardId};
 use millstream_sql::{QueryAction, SqlError};
 use tokio::sync::oneshot;
 
+use crate::checkpoint::savepoint_folder;
 use crate::durable::SourcePoint;
 use crate::engine::{Inner, Query, QueryState, Running};
 use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
@@ -20,6 +21,18 @@ const SINK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the last checkpoint may take when the service stops; with [`SINK_PATIENCE`] below what a container is given.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
+/// What makes a query paused when it is read at the next start.
+fn pause_of(name: &str) -> String {
+    format!("ALTER QUERY \"{}\" PAUSE", name.replace('"', "\"\""))
+}
+
+fn remember_pause(state: &mut Running, name: &str) {
+    let pause = pause_of(name);
+    if !state.definitions.iter().any(|(_, statement)| *statement == pause) {
+        state.definitions.push((name.to_owned(), pause));
+    }
+}
+
 impl Inner {
     pub(crate) async fn pause(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
         let answers = {
@@ -30,6 +43,7 @@ impl Inner {
             }
             query.state.send_replace(QueryState::Paused);
             let id = query.id;
+            remember_pause(&mut state, name);
             if let Some(query) = state.queries.get_mut(name) {
                 query.is_pausing = true;
             }
@@ -57,7 +71,7 @@ impl Inner {
                 (source, SourcePoint { offsets, watermarks })
             };
             query.resume.sources = read.into_iter().map(point).collect();
-            query.resume.since = Some(query.started);
+            query.resume.since = Some(query.since);
         }
         // What was read is kept, however long the pause is.
         if self.settings.checkpoints.is_some() {
@@ -73,6 +87,9 @@ impl Inner {
 
     fn resume_locked(self: &Arc<Self>, state: &mut Running, name: &str) -> Result<(), SqlError> {
         let query = state.queries.get(name).ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
+        if matches!(*query.state.borrow(), QueryState::Failed(_)) {
+            return self.start_again(state, name);
+        }
         if !matches!(*query.state.borrow(), QueryState::Paused) {
             return Err(SqlError::new(format!("`{name}` is not paused")));
         }
@@ -81,7 +98,18 @@ impl Inner {
             return Err(SqlError::new(format!("`{name}` is still being paused")).hint("try again in a moment"));
         }
         query.state.send_replace(QueryState::Running);
+        let paused = pause_of(name);
+        state.definitions.retain(|(_, statement)| *statement != paused);
         self.start_readers(state, &[name.to_owned()])
+    }
+
+    /// Pauses a query before its readers have started: it was paused when the last process stopped.
+    pub(crate) fn stay_paused(&self, state: &mut Running, name: &str, started: &mut Vec<String>) {
+        started.retain(|starting| starting != name);
+        if let Some(query) = state.queries.get(name) {
+            query.state.send_replace(QueryState::Paused);
+        }
+        remember_pause(state, name);
     }
 
     /// ALTER QUERY from SQL: pausing is asked for here and done by the time the workers have heard of it.
@@ -96,6 +124,7 @@ impl Inner {
             // Waits: taken by `execute`, outside the lock.
             QueryAction::Savepoint(_) => Ok(()),
             QueryAction::Pause => {
+                remember_pause(state, name);
                 let engine = Arc::clone(self);
                 let name = name.to_owned();
                 crate::threads::task(&self.runtime, async move {
@@ -116,6 +145,19 @@ impl Inner {
     /// Takes a checkpoint of a query now, and a savepoint of it if a name is given; answers its number.
     pub(crate) async fn checkpoint(&self, name: &str, savepoint: Option<String>) -> Result<u64, SqlError> {
         self.ask_checkpoint(name, false, savepoint).await
+    }
+
+    /// Keeps the state of a query under a name, whatever becomes of the query.
+    pub(crate) async fn savepoint(&self, name: &str, savepoint: String) -> Result<u64, SqlError> {
+        if let Some(settings) = &self.settings.checkpoints {
+            let there = settings.store.list(&savepoint_folder(&savepoint)).await;
+            let there = there.map_err(|error| SqlError::new(format!("savepoints cannot be looked at: {error}")))?;
+            if there.iter().any(|path| path.contains("/manifest-")) {
+                return Err(SqlError::new(format!("there is a savepoint '{savepoint}' already"))
+                    .hint(format!("choose another name, or remove its folder from {}", settings.store.location())));
+            }
+        }
+        self.checkpoint(name, Some(savepoint)).await
     }
 
     async fn ask_checkpoint(&self, name: &str, last: bool, savepoint: Option<String>) -> Result<u64, SqlError> {

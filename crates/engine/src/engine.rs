@@ -244,6 +244,8 @@ pub(crate) struct Query {
     pub(crate) state: watch::Sender<QueryState>,
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) started: EventTime,
+    /// When it first began to read, in whatever process.
+    pub(crate) since: EventTime,
     /// Where its readers begin, or went on the last time.
     pub(crate) resume: ResumePoint,
     /// Writes its checkpoints.
@@ -256,11 +258,12 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn info(&self) -> QueryInfo {
+    /// `name`: the one it has among the queries.
+    pub(crate) fn info(&self, name: &str) -> QueryInfo {
         let mut sources: Vec<String> = self.parts.iter().map(|(source, _)| source.clone()).collect();
         sources.dedup();
         QueryInfo {
-            name: self.plan.name.clone(),
+            name: name.to_owned(),
             sql: self.plan.sql.clone(),
             state: self.state.borrow().clone(),
             sources,
@@ -370,12 +373,12 @@ impl Engine {
 
     /// Every continuous query.
     pub fn queries(&self) -> Vec<QueryInfo> {
-        self.inner.lock().queries.values().map(Query::info).collect()
+        self.inner.lock().queries.iter().map(|(name, query)| query.info(name)).collect()
     }
 
     /// One continuous query.
     pub fn query(&self, name: &str) -> Option<QueryInfo> {
-        self.inner.lock().queries.get(name).map(Query::info)
+        self.inner.lock().queries.get(name).map(|query| query.info(name))
     }
 
     /// Every live table, `error_stream` not among them.

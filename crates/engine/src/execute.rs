@@ -139,9 +139,13 @@ impl Inner {
                     }
                     Step::Alter { statement, name, action: QueryAction::Savepoint(savepoint) } => {
                         drop(state);
-                        let taken = self.runtime.block_on(self.checkpoint(&name, Some(savepoint)));
+                        let taken = self.runtime.block_on(self.savepoint(&name, savepoint));
                         state = self.lock();
                         taken.map(|_| Outcome::Altered { statement, name })
+                    }
+                    Step::Alter { statement, name, action: QueryAction::Pause } if started.contains(&name) => {
+                        self.stay_paused(&mut state, &name, &mut started);
+                        Ok(Outcome::Altered { statement, name })
                     }
                     Step::Alter { statement, name, action } => {
                         self.alter(&mut state, &name, action).map(|()| Outcome::Altered { statement, name })
@@ -171,7 +175,11 @@ impl Inner {
         effect: Effect,
     ) -> Result<Step, SqlError> {
         let text = statement.text.clone();
-        refuse(state, &effect)?;
+        // A query that the script itself makes can be altered.
+        let is_made = matches!(&effect, Effect::Alter { query, .. } if catalog.is_taken(query) && !state.queries.contains_key(query));
+        if !is_made {
+            refuse(state, &effect)?;
+        }
         Ok(match effect {
             Effect::Created { kind, name } | Effect::Existed { kind, name } => {
                 Step::Done(Outcome::Created { statement: text, kind, name })
@@ -264,6 +272,31 @@ impl Inner {
         }
     }
 
+    /// Starts a query that has failed again, from its newest checkpoint.
+    pub(crate) fn start_again(self: &Arc<Self>, state: &mut Running, name: &str) -> Result<(), SqlError> {
+        let Some(failed) = state.queries.get(name) else { return Ok(()) };
+        if self.settings.checkpoints.is_none() {
+            return Err(SqlError::new(format!("`{name}` has failed, and no checkpoints are taken"))
+                .hint("DROP it and create it again"));
+        }
+        let plan = failed.plan.clone();
+        let mut prepared = self.compile(plan, &|relation| self.reference(state, &HashMap::new(), relation))?;
+        let mut origin = self.origin(&mut prepared, false)?;
+        let writer = origin.as_mut().map(|origin| self.claim(origin, &prepared)).transpose()?.flatten();
+        if let Some(failed) = state.queries.remove(name) {
+            if let Some(writer) = &failed.writer {
+                writer.abort();
+            }
+            if let (Some(table), Some(new)) = (failed.table, &mut prepared.table) {
+                table.adopt(new)?;
+                *new = table;
+            }
+        }
+        let mut started = Vec::new();
+        self.start_query(state, prepared, origin.zip(writer), name.to_owned(), &mut started)?;
+        self.start_readers(state, &started)
+    }
+
     /// Stops a query at a checkpoint and gives its state to the one that replaces it.
     fn take_over(&self, name: &str, starting: &mut Starting) -> Result<(), SqlError> {
         self.runtime.block_on(self.last_checkpoint(name))?;
@@ -310,6 +343,12 @@ pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
             if !state.queries.contains_key(name) =>
         {
             Err(no_query(state, name))
+        }
+        Effect::Dropped { name, .. } if name.ends_with(&successor("")) => {
+            let of = name.trim_end_matches(&successor(""));
+            Err(SqlError::new(format!("`{name}` is on its way to take the place of `{of}`")).hint(format!(
+                "DROP `{of}` to drop both, or CREATE OR REPLACE it once more when this one has caught up"
+            )))
         }
         _ => Ok(()),
     }

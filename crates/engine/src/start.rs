@@ -74,7 +74,7 @@ impl Inner {
                     done.send_modify(|open| *open -= 1);
                 });
                 sink_queue = Some(queue.clone());
-                (Output::Sink(queue), Outcome::Created { statement, kind: "query", name: name.clone() })
+                (Output::Sink(queue), Outcome::Created { statement, kind: "query", name: plan.name.clone() })
             }
             (Target::Client { limit }, _, _) => {
                 let (queue, emissions) = mpsc::channel(SINK_QUEUE);
@@ -83,7 +83,7 @@ impl Inner {
             }
             (_, Some(table), _) => (
                 Output::LiveTable(Arc::clone(table), self.capture.clone()),
-                Outcome::Created { statement, kind: "query", name: name.clone() },
+                Outcome::Created { statement, kind: "query", name: plan.name.clone() },
             ),
             _ => return Err(SqlError::new(format!("the query `{name}` has no output"))),
         };
@@ -167,7 +167,8 @@ impl Inner {
             stats,
             state: state_sender,
             table,
-            started: origin.as_ref().map_or(now, Origin::since),
+            started: now,
+            since: origin.as_ref().map_or(now, Origin::since),
             resume: origin.as_ref().map(|origin| origin.resume.clone()).unwrap_or_default(),
             writer: writing.as_ref().map(tokio::task::JoinHandle::abort_handle),
             delivery,

@@ -23,7 +23,7 @@ pub(crate) fn tables() -> Vec<SystemTable> {
 
 /// The rows of one of these tables now.
 pub(crate) fn rows(name: &str, state: &Running) -> Result<(SchemaRef, Vec<RecordBatch>), SqlError> {
-    let queries: Vec<QueryInfo> = state.queries.values().map(crate::engine::Query::info).collect();
+    let queries: Vec<QueryInfo> = state.queries.iter().map(|(name, query)| query.info(name)).collect();
     let (schema, columns) = match name {
         "millstream.queries" => (queries_schema(), queries_columns(&queries)),
         "millstream.shards" => (shards_schema(), shards_columns(&queries)),
@@ -193,7 +193,7 @@ fn watermarks_columns(queries: &[QueryInfo]) -> Vec<ArrayRef> {
 pub(crate) fn progress(sources: &[String], state: &Running) -> String {
     let mut text = String::new();
     for (name, query) in &state.queries {
-        for (source, shard, stats) in query.info().stats.shards() {
+        for (source, shard, stats) in query.stats.shards() {
             if sources.contains(&source) && stats.holds_back {
                 let watermark = shown(stats.watermark).map_or("none yet".to_owned(), |at| EventTime(at).to_string());
                 let state = stats.state.word();

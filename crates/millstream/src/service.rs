@@ -85,11 +85,19 @@ impl Service {
     /// Takes a user's script into effect and keeps what it defines. Waits: not for tasks.
     pub(crate) fn execute(&self, sql: String) -> Result<Vec<Outcome>, ExecuteError> {
         let outcomes = self.engine.execute(&[Script { text: sql, durable: true }])?;
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created { .. } | Outcome::Dropped { .. })) {
-            self.folder.keep_definitions(|| self.engine.definitions())?;
+        let changes = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Created { .. } | Outcome::Dropped { .. } | Outcome::Altered { .. })
+        };
+        if outcomes.iter().any(changes) {
+            self.keep_definitions()?;
         }
         self.make_streams(&outcomes)?;
         Ok(outcomes)
+    }
+
+    /// Writes down what is to be there again after a restart.
+    pub(crate) fn keep_definitions(&self) -> Result<(), ExecuteError> {
+        Ok(self.folder.keep_definitions(|| self.engine.definitions())?)
     }
 
     /// Makes the embedded streams that tables name: who declared one may send records to it at once.

@@ -255,7 +255,8 @@ impl Catalog {
     }
 
     /// Whether a relation or a query has this name.
-    pub(crate) fn is_taken(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn is_taken(&self, name: &str) -> bool {
         self.readers.contains_key(name) || self.relations.contains_key(name)
     }
 

@@ -18,6 +18,6 @@ mod writer;
 
 pub(crate) use log::KeyedLog;
 pub(crate) use manifest::{Manifest, ShardPosition, SourcePosition};
-pub(crate) use restore::{Found, Restored, find, find_in, find_savepoint, query_folder};
+pub(crate) use restore::{Found, Restored, find, find_in, find_savepoint, query_folder, savepoint_folder};
 pub(crate) use saver::{Saved, SavedChunk, Saver, Slot};
 pub(crate) use writer::{Broken, CheckpointLink, Cut, Done, Writer, copy};

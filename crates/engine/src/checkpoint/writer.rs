@@ -325,9 +325,11 @@ pub(crate) async fn copy(
     folder: &str,
 ) -> Result<(), String> {
     let mut copied: BTreeMap<String, String> = BTreeMap::new();
+    // No other copy has these names, not even one to this folder that broke off.
+    let name = format!("{folder}/copied-{:012}-{}", manifest.number, manifest.writer);
     for place in manifest.chunks.values_mut() {
         if !copied.contains_key(&place.file) {
-            let path = format!("{folder}/copied-{:06}.arrow", copied.len());
+            let path = format!("{name}-{}.arrow", copied.len());
             let bytes = from.read(&place.file).await.map_err(|error| error.to_string())?;
             to.create(&path, bytes).await.map_err(|error| error.to_string())?;
             copied.insert(place.file.clone(), path);

@@ -102,6 +102,7 @@ pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Res
 pub(super) async fn pause(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Query>, Problem> {
     find(&app, &name)?;
     app.engine.pause(&name).await.map_err(|error| Problem::conflict(error.message))?;
+    keep_definitions(&app).await?;
     one(State(app), Path(name)).await
 }
 
@@ -109,7 +110,14 @@ pub(super) async fn resume(State(app): State<App>, Path(name): Path<String>) -> 
     find(&app, &name)?;
     let (engine, resumed) = (app.engine.clone(), name.clone());
     tasks::blocking(move || engine.resume(&resumed).map_err(|error| Problem::conflict(error.message))).await?;
+    keep_definitions(&app).await?;
     one(State(app), Path(name)).await
+}
+
+/// What is paused stays so over a restart.
+async fn keep_definitions(app: &App) -> Result<(), Problem> {
+    let app = app.clone();
+    tasks::blocking(move || Ok(app.keep_definitions()?)).await
 }
 
 /// Stops a query and drops its table; nothing may read that.
