@@ -3,7 +3,7 @@
 //! A file is written under a hidden name (`.<name>.inprogress`), synced and then renamed: readers see whole files or
 //! none. It is completed when it is large or old enough, or with `sink.rolling-policy.window` when the window of the
 //! results changes. Names hold the query, a sequence number and a token, so that no start overwrites the files of
-//! another. Without checkpoints a file is renamed when it is complete.
+//! another query of its name. Without checkpoints a file is renamed when it is complete.
 //!
 //! # Exactly once
 //! With checkpoints it stays hidden until the checkpoint is durable whose note names it; `commit` renames it then. Each
@@ -16,6 +16,9 @@
 //! - N is durable. The same with N for N-1. A rename is done or not: how many of the note's files were renamed before
 //!   does not matter, nor does a commit that is tried again. And the next checkpoint, whose note leaves these files
 //!   out, is prepared only after their new names are on disk.
+//!
+//! Where the newest checkpoint has been lost, an older one is gone on from: the files it does not know are removed then,
+//! because their rows come again.
 //!
 //! Files are written from the sink's own task, without a thread of their own: a block at a time, into the page cache;
 //! only completing a file waits for the disk. What the disk does not take waits in memory (`backlog`).
@@ -98,6 +101,29 @@ fn read(request: &Request<'_>) -> Result<Settings, OptionError> {
 /// A query's name as a part of a file name.
 fn file_name(query: &str) -> String {
     query.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
+}
+
+/// Removes visible files that are newer than the checkpoint a query goes on from: their rows come again. There are some
+/// only if the checkpoint that showed them has been lost.
+fn remove_newer(folder: &Path, prefix: &str, token: &str, after: u64) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| {
+            let (number, rest) = name.strip_prefix(prefix)?.split_once('-')?;
+            rest.strip_prefix(token)?.strip_prefix('.')?;
+            number.parse::<u64>().ok()
+        });
+        if number.is_some_and(|number| number >= after) {
+            tracing::warn!(file = %entry.path().display(), "removing a file of a checkpoint that is lost: its rows come again");
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what an earlier start of the query left hidden.

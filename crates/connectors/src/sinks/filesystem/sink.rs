@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{CreateFile, EndedFile, FileError, Names, OpenFile, sync_entries};
 use super::runs::Runs;
-use super::{Settings, remove_hidden};
+use super::{Settings, remove_hidden, remove_newer};
 use crate::durable::make_folder;
 
 pub(super) struct FileSink {
     settings: Settings,
     table: TableDecl,
     prefix: String,
-    /// Tells the files of this start from those of others.
+    /// Tells the files of this query from those of another of its name, and without checkpoints of another start.
     token: String,
     clock: Arc<dyn Clock>,
     create_file: Box<CreateFile>,
@@ -39,6 +39,7 @@ pub(super) struct FileSink {
 
 struct Open {
     file: OpenFile,
+    number: u64,
     /// Of its rows, where each window has its own files.
     window: Option<Window>,
     since: EventTime,
@@ -55,6 +56,12 @@ struct Note {
     next_run: u64,
     /// When the file was begun that the pending rows are in.
     open_since: Option<i64>,
+    /// What the names of this query's files end with, whatever process writes them.
+    #[serde(default)]
+    token: String,
+    /// Files from this number on come after the checkpoint.
+    #[serde(default)]
+    after: u64,
 }
 
 impl FileSink {
@@ -98,8 +105,9 @@ impl FileSink {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
+                let number = self.sequence;
                 let file = self.create()?;
-                self.open.insert(Open { file, window, since: self.clock.now() })
+                self.open.insert(Open { file, number, window, since: self.clock.now() })
             }
         };
         open.file.write(&self.settings.folder, &emission.rows)?;
@@ -186,6 +194,8 @@ impl FileSink {
             next_file: self.sequence,
             next_run: self.runs.next(),
             open_since: self.open.as_ref().map(|open| open.since.0),
+            token: self.token.clone(),
+            after: self.open.as_ref().map_or(self.sequence, |open| open.number),
         };
         let note = serde_json::to_string(&note).map_err(|error| fatal(&error))?;
         self.prepared = self.complete.len();
@@ -211,6 +221,8 @@ impl FileSink {
     fn go_on(&mut self, state: Option<&SinkState>) -> Result<(), FileError> {
         let note: Note = match state {
             None => Note::default(),
+            // A savepoint's rows, without the files of the query it is of.
+            Some(state) if state.note.is_empty() => Note::default(),
             Some(state) => serde_json::from_str(&state.note).map_err(|error| {
                 let remedy = "drop the query and make it again, to start anew";
                 FileError::Fatal(format!("the checkpoint's note `{}` is unreadable: {error}; {remedy}", state.note))
@@ -225,6 +237,12 @@ impl FileSink {
 
         self.show(&note.files)?;
         self.clean()?;
+        if !note.token.is_empty() {
+            self.token = note.token;
+            let (folder, prefix) = (&self.settings.folder, &self.prefix);
+            let removed = remove_newer(folder, prefix, &self.token, note.after);
+            removed.map_err(|error| FileError::of(folder, &error))?;
+        }
         for (id, emission) in state.map_or(&[][..], |state| &state.pending) {
             self.accept(emission, Some(*id))?;
         }
@@ -277,7 +295,7 @@ impl Sink for FileSink {
     }
 
     fn finish(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        let done = self.complete();
+        let done = self.complete().and_then(|()| self.show(&self.complete));
         self.answer(done)
     }
 }

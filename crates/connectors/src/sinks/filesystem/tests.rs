@@ -413,6 +413,45 @@ async fn with_checkpoints_a_file_is_visible_after_the_one_that_names_it() {
 }
 
 #[tokio::test]
+async fn what_a_lost_checkpoint_had_shown_goes_and_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table_in(folder.path(), "parquet", &[("sink.rolling-policy.window", "true")]);
+    // Of another query of the same name, which is gone.
+    let mut earlier = start(&table, 7, &disk());
+    earlier.recover(None).await.unwrap();
+    earlier.write(&emission(100..110, Some(0))).await.unwrap();
+    commit(&mut earlier, &Checkpoint::default(), 0, true).await;
+
+    let mut sink = start(&table, 0, &disk());
+    sink.recover(None).await.unwrap();
+    sink.write(&emission(0..10, Some(0))).await.unwrap();
+    sink.write(&emission(10..20, Some(10))).await.unwrap();
+    let older = commit(&mut sink, &Checkpoint::default(), 20, false).await;
+    sink.write(&emission(20..30, Some(20))).await.unwrap();
+    sink.write(&emission(30..40, Some(30))).await.unwrap();
+    commit(&mut sink, &older, 40, false).await;
+    assert_eq!(numbers(folder.path()), (0..10).chain(100..110).chain(10..30).collect::<Vec<_>>());
+    drop(sink);
+
+    let mut sink = start(&table, 1, &disk());
+    sink.recover(older.state.as_ref()).await.unwrap();
+    assert_eq!(numbers(folder.path()), (0..10).chain(100..110).collect::<Vec<_>>());
+    sink.write(&emission(20..40, Some(20))).await.unwrap();
+    commit(&mut sink, &older, 40, true).await;
+    assert_eq!(numbers(folder.path()), (0..10).chain(100..110).chain(10..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_dropped_query_shows_all_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = start(&table_in(folder.path(), "parquet", &[]), 0, &disk());
+    sink.recover(None).await.unwrap();
+    sink.write(&emission(0..10, None)).await.unwrap();
+    sink.finish().await.unwrap();
+    assert_eq!(numbers(folder.path()), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_file_keeps_its_age_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let age = [("sink.rolling-policy.rollover-interval", "5 s"), ("sink.rolling-policy.check-interval", "1 s")];

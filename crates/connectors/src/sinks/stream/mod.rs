@@ -143,7 +143,8 @@ impl StreamSink {
         // What an earlier sink of this process may have left on its way to the disk.
         self.store.settle().await.map_err(|error| self.refused(&error))?;
         (self.replayed, self.sending) = (Replayed::default(), None);
-        let Some(state) = state else { return Ok(()) };
+        // A savepoint says nothing of this stream.
+        let Some(state) = state.filter(|state| !state.note.is_empty()) else { return Ok(()) };
         let (note, mut replayed) = read_note(&state.note)
             .map_err(|reason| self.fatal(&format!("its checkpoint cannot be read ({reason}): start the query anew")))?;
         self.collect_after(&note, &mut replayed).await?;
