@@ -26,7 +26,7 @@ impl Default for Cut {
 }
 
 /// One for all runs: to start one takes longer than a small run.
-static RUNTIME: LazyLock<Runtime> =
+pub(crate) static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
 /// What came out of a run, by table: rows as JSON, in emission order.
@@ -42,9 +42,9 @@ pub(crate) struct Run {
 }
 
 /// What `print` tables have printed.
-type Printed = Arc<Mutex<Vec<u8>>>;
+pub(crate) type Printed = Arc<Mutex<Vec<u8>>>;
 
-fn registry(replay: &str, plan: ReplayPlan, printed: &Printed) -> (Arc<Registry>, Arc<dyn Clock>) {
+pub(crate) fn registry(replay: &str, plan: ReplayPlan, printed: &Printed) -> (Arc<Registry>, Arc<dyn Clock>) {
     let replay = Arc::new(Replay::parse(&replay.to_owned().into(), plan).expect("the replay is well formed"));
     let clock: Arc<dyn Clock> = replay.clock();
     let printer = Arc::clone(printed) as _;

@@ -4,6 +4,7 @@
 //! A seed gives the records, the cut and some queries, which run together. A failure is made smaller, and printed with
 //! its seed. `MILLSTREAM_CASES` sets the number of queries, `MILLSTREAM_SEED` the first seed.
 
+mod broken_off;
 mod case;
 mod data;
 mod expand;

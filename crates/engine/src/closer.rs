@@ -479,7 +479,7 @@ impl Closer {
         let last = is_finished || wanted.iter().any(|wanted| wanted.last);
         let mut saver = Saver::new(checkpoints.next_chunk);
         self.stages.save(&mut saver)?;
-        self.output.save(&mut saver)?;
+        self.output.save(&mut saver, is_finished)?;
         let (mut done, mut savepoint) = (Vec::new(), None);
         for one in wanted {
             done.push(one.done);

@@ -99,8 +99,13 @@ enum Plan {
 
 impl Inner {
     /// Works out what a query goes on from, and loads it. `is_new`: what there is of its name is of a query that this
-    /// script drops.
-    pub(crate) fn origin(&self, prepared: &mut Prepared, is_new: bool) -> Result<Option<Origin>, SqlError> {
+    /// script drops. `now` is the same for all that start together: they share their readers by it.
+    pub(crate) fn origin(
+        &self,
+        prepared: &mut Prepared,
+        is_new: bool,
+        now: EventTime,
+    ) -> Result<Option<Origin>, SqlError> {
         let plan = &prepared.plan;
         let Some(settings) = &self.settings.checkpoints else {
             return match &plan.start {
@@ -113,7 +118,6 @@ impl Inner {
         if matches!(plan.target, Target::Client { .. }) {
             return Ok(None);
         }
-        let now = self.clock.now();
         let own = signature(&plan.pipeline)?;
         let fresh = |number: u64| Manifest {
             query: plan.name.clone(),

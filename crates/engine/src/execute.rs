@@ -53,6 +53,7 @@ impl Inner {
     pub(crate) fn execute(self: &Arc<Self>, scripts: &[Script]) -> Result<Vec<Outcome>, ScriptError> {
         let mut state = self.lock();
         let mut catalog = state.catalog.clone();
+        let now = self.clock.now();
         let mut steps = Vec::new();
         let mut tables = HashMap::new();
         let mut definitions: Vec<(String, String)> = Vec::new();
@@ -91,7 +92,7 @@ impl Inner {
         for (index, step) in &mut steps {
             let Step::Start(starting) = step else { continue };
             if starting.former != Former::HandsOver {
-                let found = self.origin(&mut starting.prepared, starting.is_new);
+                let found = self.origin(&mut starting.prepared, starting.is_new, now);
                 let at = starting.at;
                 starting.origin = found.map_err(|error| ScriptError { script: *index, error: error.at(at) })?;
             }
@@ -281,7 +282,7 @@ impl Inner {
         }
         let plan = failed.plan.clone();
         let mut prepared = self.compile(plan, &|relation| self.reference(state, &HashMap::new(), relation))?;
-        let mut origin = self.origin(&mut prepared, false)?;
+        let mut origin = self.origin(&mut prepared, false, self.clock.now())?;
         let writer = origin.as_mut().map(|origin| self.claim(origin, &prepared)).transpose()?.flatten();
         if let Some(failed) = state.queries.remove(name) {
             if let Some(writer) = &failed.writer {
@@ -307,7 +308,7 @@ impl Inner {
             former_table = former.table;
         }
         drop(state);
-        starting.origin = self.origin(&mut starting.prepared, false)?;
+        starting.origin = self.origin(&mut starting.prepared, false, self.clock.now())?;
         starting.claim(self)?;
         // Who reads the table goes on reading it.
         if let (Some(table), Some(new)) = (former_table, &mut starting.prepared.table)

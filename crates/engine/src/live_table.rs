@@ -326,10 +326,17 @@ impl LiveTable {
     }
 
     /// What a checkpoint keeps of it: closed windows and appended rows. Open windows and rows by key come from the
-    /// query's state again.
-    pub(crate) fn save(&self, saver: &mut Saver) -> Result<()> {
+    /// query's state again, unless it `is_finished` and gives nothing any more.
+    pub(crate) fn save(&self, saver: &mut Saver, is_finished: bool) -> Result<()> {
         saver.scope("table");
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let keyed = match &state.content {
+            Content::Keyed(_) if is_finished => self.rows(&state)?,
+            _ => Vec::new(),
+        };
+        for rows in keyed {
+            saver.chunk(&mut Slot::default(), "keyed", &(), || Ok(rows))?;
+        }
         match &mut state.content {
             Content::Windows(windows) => {
                 for (window, kept) in windows.iter_mut().filter(|(_, kept)| kept.open.is_none()) {
@@ -355,6 +362,9 @@ impl LiveTable {
     pub(crate) fn load(&self, saved: &mut Saved) -> Result<()> {
         saved.scope("table");
         let (windows, appended) = (saved.chunks("windows"), saved.chunks("appended"));
+        for chunk in saved.chunks("keyed") {
+            self.upsert(&renamed(&chunk, &self.schema)?.0)?;
+        }
         self.write(|state| {
             match &mut state.content {
                 Content::Windows(content) => {

@@ -126,9 +126,9 @@ impl Output {
     }
 
     /// What a checkpoint keeps of it.
-    pub(crate) fn save(&self, saver: &mut Saver) -> Result<(), OutputError> {
+    pub(crate) fn save(&self, saver: &mut Saver, is_finished: bool) -> Result<(), OutputError> {
         match self {
-            Self::LiveTable(table, _) => Ok(table.save(saver)?),
+            Self::LiveTable(table, _) => Ok(table.save(saver, is_finished)?),
             Self::Sink(_) | Self::Client(_) => Ok(()),
         }
     }
