@@ -52,17 +52,21 @@ def command(*arguments, **more):
 class Service:
     """`millstream serve` (or another command that serves) in a process of its own."""
 
-    def __init__(self, data, log, arguments=(), command="serve"):
+    def __init__(self, data, log, arguments=(), command="serve", environment=None, waits=True):
         self.data = data
         self.log = log
         with open(log, "w") as output:
             self.process = subprocess.Popen(
                 [BINARY, command, "--data", data, "--listen", "127.0.0.1:0", *map(str, arguments)],
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | (environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        if waits:
+            self.wait_until_ready()
+
+    def wait_until_ready(self):
         try:
             self.url = eventually(self._address)
         except BaseException:

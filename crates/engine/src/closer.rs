@@ -466,7 +466,7 @@ impl Closer {
 
     fn is_checkpoint_due(&self) -> bool {
         self.checkpoints.as_ref().is_some_and(|checkpoints| {
-            let is_due = checkpoints.has_news && self.state.now >= checkpoints.next;
+            let is_due = (checkpoints.has_news || checkpoints.link.owes()) && self.state.now >= checkpoints.next;
             (is_due || !checkpoints.wanted.is_empty()) && !checkpoints.link.is_busy()
         })
     }

@@ -24,6 +24,10 @@ const FIRST_RETRY: Duration = Duration(200);
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
+/// Chunks of the sink's rows are numbered from here on, by their runs: when the sink answers, the next cut may have been
+/// numbered already.
+const SINK_CHUNKS: u64 = 1 << 63;
+
 /// Who waits for a checkpoint: its number, or why there is none.
 pub(crate) type Done = oneshot::Sender<Result<u64, String>>;
 
@@ -46,9 +50,15 @@ pub(crate) struct Cut {
 pub(crate) struct CheckpointLink {
     cuts: mpsc::UnboundedSender<Cut>,
     busy: Arc<AtomicBool>,
+    owes: Arc<AtomicBool>,
 }
 
 impl CheckpointLink {
+    /// Whether the sink holds rows that only a later checkpoint lets it show.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes.load(Ordering::Acquire)
+    }
+
     /// Whether the last cut is still being written.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
@@ -152,7 +162,8 @@ impl Writer {
     ) -> (CheckpointLink, impl Future<Output = Result<bool, Broken>> + Send + 'static) {
         let (sender, mut cuts) = mpsc::unbounded_channel::<Cut>();
         let busy = Arc::new(AtomicBool::new(false));
-        let link = CheckpointLink { cuts: sender, busy: Arc::clone(&busy) };
+        let owes = Arc::new(AtomicBool::new(self.holds_rows()));
+        let link = CheckpointLink { cuts: sender, busy: Arc::clone(&busy), owes: Arc::clone(&owes) };
         let work = async move {
             while let Some(mut cut) = cuts.recv().await {
                 let (done, savepoint) = (std::mem::take(&mut cut.done), cut.savepoint.take());
@@ -161,6 +172,7 @@ impl Writer {
                 if let (Ok(_), Some(name)) = (&written, savepoint) {
                     answer = self.savepoint(&name).await.map(|()| self.newest.number);
                 }
+                owes.store(self.holds_rows(), Ordering::Release);
                 busy.store(false, Ordering::Release);
                 for waiting in done {
                     // Who asked may have left.
@@ -174,6 +186,10 @@ impl Writer {
             Ok(false)
         };
         (link, work)
+    }
+
+    fn holds_rows(&self) -> bool {
+        self.newest.sink.as_ref().is_some_and(|sink| !sink.pending.is_empty())
     }
 
     async fn write(&mut self, mut cut: Cut, sink: Option<&mpsc::Sender<ToSink>>) -> Result<(), Broken> {
@@ -238,7 +254,10 @@ impl Writer {
         for run in prepared.pending {
             let chunk = match (self.pending.get(&run.id), run.rows.as_ref()) {
                 (Some(chunk), _) => *chunk,
-                (None, Some(emission)) => saver.add(emission.rows.clone()),
+                (None, Some(emission)) => {
+                    saver.new.push((SINK_CHUNKS | run.id, emission.rows.clone()));
+                    SINK_CHUNKS | run.id
+                }
                 (None, None) => {
                     return Err(Broken::Unwritable(format!("the sink's rows {} were never handed over", run.id)));
                 }
