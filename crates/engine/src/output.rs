@@ -180,6 +180,7 @@ pub(crate) async fn drive_sink(
     if let Some(state) = recover {
         patiently(&clock, sink.as_mut(), Call::Recover(state.as_ref())).await?;
     }
+    let mut next_tick = clock.now() + TICK;
     loop {
         tokio::select! {
             message = queue.recv() => match message {
@@ -201,7 +202,11 @@ pub(crate) async fn drive_sink(
                 }
                 None => return Ok(false),
             },
-            () = clock.sleep(TICK) => sink.tick(clock.now()).await.or_else(retry_later)?,
+            // Messages do not put it off: a sink that is busy has to roll too.
+            () = clock.sleep(Duration((next_tick - clock.now()).0.max(0))) => {
+                sink.tick(clock.now()).await.or_else(retry_later)?;
+                next_tick = clock.now() + TICK;
+            }
         }
     }
 }
