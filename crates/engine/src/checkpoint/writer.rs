@@ -24,6 +24,10 @@ const FIRST_RETRY: Duration = Duration(200);
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
+/// Chunks of the sink's rows are numbered from here on, by their runs: when the sink answers, the next cut may have been
+/// numbered already.
+const SINK_CHUNKS: u64 = 1 << 63;
+
 /// Who waits for a checkpoint: its number, or why there is none.
 pub(crate) type Done = oneshot::Sender<Result<u64, String>>;
 
@@ -238,7 +242,10 @@ impl Writer {
         for run in prepared.pending {
             let chunk = match (self.pending.get(&run.id), run.rows.as_ref()) {
                 (Some(chunk), _) => *chunk,
-                (None, Some(emission)) => saver.add(emission.rows.clone()),
+                (None, Some(emission)) => {
+                    saver.new.push((SINK_CHUNKS | run.id, emission.rows.clone()));
+                    SINK_CHUNKS | run.id
+                }
                 (None, None) => {
                     return Err(Broken::Unwritable(format!("the sink's rows {} were never handed over", run.id)));
                 }
