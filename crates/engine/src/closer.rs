@@ -466,7 +466,7 @@ impl Closer {
 
     fn is_checkpoint_due(&self) -> bool {
         self.checkpoints.as_ref().is_some_and(|checkpoints| {
-            let is_due = checkpoints.has_news && self.state.now >= checkpoints.next;
+            let is_due = (checkpoints.has_news || checkpoints.link.owes()) && self.state.now >= checkpoints.next;
             (is_due || !checkpoints.wanted.is_empty()) && !checkpoints.link.is_busy()
         })
     }
@@ -525,6 +525,10 @@ impl Closer {
         self.state.closed = self.state.closed.max(watermark);
         self.report_broken();
         let is_work = look || !emitted.is_empty();
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !emitted.is_empty()) {
+            // What a cut had read before it may close windows only after it.
+            checkpoints.has_news = true;
+        }
         self.emit(emitted)?;
         if look {
             let open = self.stages.look()?;

@@ -50,9 +50,15 @@ pub(crate) struct Cut {
 pub(crate) struct CheckpointLink {
     cuts: mpsc::UnboundedSender<Cut>,
     busy: Arc<AtomicBool>,
+    owes: Arc<AtomicBool>,
 }
 
 impl CheckpointLink {
+    /// Whether the sink holds rows that only a later checkpoint lets it show.
+    pub(crate) fn owes(&self) -> bool {
+        self.owes.load(Ordering::Acquire)
+    }
+
     /// Whether the last cut is still being written.
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
@@ -156,7 +162,8 @@ impl Writer {
     ) -> (CheckpointLink, impl Future<Output = Result<bool, Broken>> + Send + 'static) {
         let (sender, mut cuts) = mpsc::unbounded_channel::<Cut>();
         let busy = Arc::new(AtomicBool::new(false));
-        let link = CheckpointLink { cuts: sender, busy: Arc::clone(&busy) };
+        let owes = Arc::new(AtomicBool::new(self.holds_rows()));
+        let link = CheckpointLink { cuts: sender, busy: Arc::clone(&busy), owes: Arc::clone(&owes) };
         let work = async move {
             while let Some(mut cut) = cuts.recv().await {
                 let (done, savepoint) = (std::mem::take(&mut cut.done), cut.savepoint.take());
@@ -165,6 +172,7 @@ impl Writer {
                 if let (Ok(_), Some(name)) = (&written, savepoint) {
                     answer = self.savepoint(&name).await.map(|()| self.newest.number);
                 }
+                owes.store(self.holds_rows(), Ordering::Release);
                 busy.store(false, Ordering::Release);
                 for waiting in done {
                     // Who asked may have left.
@@ -178,6 +186,10 @@ impl Writer {
             Ok(false)
         };
         (link, work)
+    }
+
+    fn holds_rows(&self) -> bool {
+        self.newest.sink.as_ref().is_some_and(|sink| !sink.pending.is_empty())
     }
 
     async fn write(&mut self, mut cut: Cut, sink: Option<&mpsc::Sender<ToSink>>) -> Result<(), Broken> {
