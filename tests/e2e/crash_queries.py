@@ -1,7 +1,7 @@
 """What runs while the service is killed, and what it must give: each query again in plain Python, by its definition.
 
-Everything is computed from what the streams hold. No row can be late: event times of a shard are at most `DISORDER_MS`
-out of order, and shards that are silent are waited for. So the watermark, too, follows from what the streams hold.
+Everything is computed from what the streams hold. No row can be late: event times of a shard are less out of order than
+the tables allow, and shards that are silent are waited for. So the watermark, too, follows from what the streams hold.
 """
 
 from collections import Counter, defaultdict
@@ -9,8 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 EPOCH = datetime(1970, 1, 1)
 START_MS = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp() * 1000)
-# How much older a record may be than one before it in its shard; the tables allow more.
-DISORDER_MS = 3000
+# What the tables declare.
 DELAY_MS = 5000
 # A row exactly at the watermark may be final or not yet: which of them is no matter of restarts.
 EDGE_MS = 2
@@ -30,7 +29,8 @@ CREATE TABLE hops (
 ) WITH ('connector' = 'stream', 'shards' = '2', 'format' = 'json', 'sink.partition-key' = 'k',
   'scan.watermark.idle-timeout' = '0 s');
 CREATE TABLE picked (id BIGINT, k STRING, v BIGINT) WITH ('connector' = 'stream', 'shards' = '2', 'format' = 'json');
-CREATE TABLE paid (id BIGINT, payment BIGINT, paid BIGINT) WITH ('connector' = 'stream', 'shards' = '2', 'format' = 'json');
+CREATE TABLE paid (id BIGINT, payment BIGINT, paid BIGINT)
+WITH ('connector' = 'stream', 'shards' = '2', 'format' = 'json');
 CREATE TABLE perhaps_paid (id BIGINT, payment BIGINT)
 WITH ('connector' = 'stream', 'shards' = '2', 'format' = 'json', 'sink.partition-key' = 'id');
 """
@@ -44,8 +44,8 @@ CREATE TABLE {name} ({columns}) WITH ('connector' = 'filesystem', 'path' = '$FIL
 
 
 PARQUET_TABLES = (
-    parquet("tumbled_files", "window_start TIMESTAMP(3), k STRING, c BIGINT, s BIGINT, lo BIGINT, hi BIGINT, users BIGINT")
-    + parquet("session_files", "window_start TIMESTAMP(3), window_end TIMESTAMP(3), k STRING, c BIGINT, s BIGINT")
+    parquet("tumbled_files", "start TIMESTAMP(3), k STRING, c BIGINT, s BIGINT, lo BIGINT, hi BIGINT, users BIGINT")
+    + parquet("session_files", "start TIMESTAMP(3), until TIMESTAMP(3), k STRING, c BIGINT, s BIGINT")
     + parquet("picked_files", "shard STRING, seq STRING, id BIGINT, k STRING, v BIGINT")
 )
 
@@ -55,7 +55,8 @@ FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY 
 """
 SESSIONS = """
 SELECT window_start, window_end, k, count(*) AS c, sum(v) AS s
-FROM TABLE(SESSION(TABLE orders PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, window_end, k;
+FROM TABLE(SESSION(TABLE orders PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' SECOND))
+GROUP BY window_start, window_end, k;
 """
 HOPPED = """
 SELECT {more}window_start, k, count(*) AS c, sum(v) AS s
@@ -68,7 +69,8 @@ CREATE MATERIALIZED VIEW hopped AS {HOPPED.format(more="")}
 INSERT INTO hops {HOPPED.format(more="window_time, ")}
 CREATE MATERIALIZED VIEW sessions AS {SESSIONS}
 INSERT INTO session_files {SESSIONS}
-CREATE MATERIALIZED VIEW totals AS SELECT k, count(*) AS c, sum(v) AS s, count(DISTINCT u) AS users FROM orders GROUP BY k;
+CREATE MATERIALIZED VIEW totals AS
+SELECT k, count(*) AS c, sum(v) AS s, count(DISTINCT u) AS users FROM orders GROUP BY k;
 CREATE MATERIALIZED VIEW running AS
 SELECT id, k, sum(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS total,
   sum(v) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS of_three FROM orders;
@@ -106,7 +108,7 @@ class Rows:
         self.must, self.may = Counter(), Counter()
 
     def add(self, row, due=None, watermark=None, shown=None):
-        """A row that is given once the watermark is past `due`; `None`: at once. `shown` is what stands for it before."""
+        """A row that is given once the watermark is past `due`; `None`: at once. `shown` stands for it until then."""
         if due is None:
             self.must[row] += 1
             self.may[row] += 1
@@ -300,8 +302,7 @@ def of_picked(world):
     return expected
 
 
-# Of each live table: its columns and its rows. `is_final` is there where it is said; those without open rows are compared
-# by their final rows.
+# Of each output its columns and its rows. Open rows of the tables of `ONLY_FINAL` are not compared.
 LIVE = {
     "tumbled": ("window_start k c s lo hi users is_final", lambda world: tumbled(world, True)),
     "hopped": ("window_start k c s is_final", lambda world: hopped(world, True)),
@@ -321,8 +322,8 @@ STREAMS = {
     "perhaps_paid": ("id payment", perhaps_paid),
 }
 FILES = {
-    "tumbled_files": ("window_start k c s lo hi users", lambda world: tumbled(world, False)),
-    "session_files": ("window_start window_end k c s", lambda world: sessions(world, False)),
+    "tumbled_files": ("start k c s lo hi users", lambda world: tumbled(world, False)),
+    "session_files": ("start until k c s", lambda world: sessions(world, False)),
     "picked_files": ("shard seq id k v", picked_files),
 }
 

@@ -525,6 +525,10 @@ impl Closer {
         self.state.closed = self.state.closed.max(watermark);
         self.report_broken();
         let is_work = look || !emitted.is_empty();
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !emitted.is_empty()) {
+            // What a cut had read before it may close windows only after it.
+            checkpoints.has_news = true;
+        }
         self.emit(emitted)?;
         if look {
             let open = self.stages.look()?;

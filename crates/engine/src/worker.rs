@@ -244,6 +244,8 @@ impl Worker {
             .filter(|(_, into)| *into == lane_id)
             .filter_map(|(from, _)| self.lanes.get(&from))
             .filter(|behind| behind.merge.as_ref().is_some_and(|merge| merge.is_complete()))
+            // Readers that start together may open a shard when the other has handed it over already.
+            .filter(|behind| !behind.handed_over.contains(shard))
             .flat_map(|behind| behind.queries.clone())
             .collect();
         if let Some(lane) = self.lanes.get_mut(&lane_id)

@@ -79,8 +79,7 @@ impl Saver {
         Ok(())
     }
 
-    /// A new chunk that is named elsewhere than among the entries.
-    pub(super) fn add(&mut self, rows: RecordBatch) -> u64 {
+    fn add(&mut self, rows: RecordBatch) -> u64 {
         let chunk = self.next_chunk;
         self.next_chunk += 1;
         self.new.push((chunk, rows));
