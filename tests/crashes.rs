@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use millstream_connectors::ReplayPlan;
 use millstream_core::{BoxFuture, CheckpointStore, Duration, StoreError};
-use millstream_engine::{CheckpointSettings, Engine, QueryStats, Script, Settings};
+use millstream_engine::{CheckpointSettings, Engine, Script, Settings};
 use tokio::sync::Notify;
 
 use crate::harness::{Cut, Printed, RUNTIME, Results, registry, rows};
@@ -28,6 +29,32 @@ impl Objects {
 
     pub(crate) fn paths(&self) -> Vec<String> {
         self.0.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// Every file below a folder.
+    pub(crate) fn read(folder: &Path) -> Self {
+        let (mut objects, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                    objects.insert(name, std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        Self(Mutex::new(objects))
+    }
+
+    /// As files below a folder.
+    pub(crate) fn write(&self, folder: &Path) {
+        for (name, bytes) in self.0.lock().unwrap().iter() {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
     }
 }
 
@@ -117,49 +144,63 @@ pub(crate) fn checkpoints(store: &Arc<MemoryStore>, writer: &str) -> CheckpointS
 /// What became of a run that went on as often as it was broken off.
 pub(crate) struct Resumed {
     pub(crate) tables: Results,
-    pub(crate) stats: BTreeMap<String, Arc<QueryStats>>,
 }
 
 /// Runs a script over a replay; `deaths` says after how many objects the store dies in each life but the last.
 pub(crate) fn resumed(script: &str, replay: &str, cut: Cut, deaths: &[usize]) -> Result<Resumed, String> {
     let objects = Arc::<Objects>::default();
+    for (life, death) in deaths.iter().enumerate() {
+        // Where the records are cut must not matter: each life cuts them elsewhere.
+        let cut = Cut { seed: cut.seed.map(|seed| seed + life as u64), ..cut };
+        if let Some(resumed) = live(&objects, script, replay, cut, &format!("life{life}"), Some(*death))? {
+            return Ok(resumed);
+        }
+    }
+    resumed_from(&objects, script, replay, cut)
+}
+
+/// Runs a script to its end from the checkpoints that there are.
+pub(crate) fn resumed_from(objects: &Arc<Objects>, script: &str, replay: &str, cut: Cut) -> Result<Resumed, String> {
+    let resumed = live(objects, script, replay, cut, "last", None)?;
+    Ok(resumed.expect("a life without death comes to its end"))
+}
+
+/// One life; `None` if it died.
+fn live(
+    objects: &Arc<Objects>,
+    script: &str,
+    replay: &str,
+    cut: Cut,
+    writer: &str,
+    death: Option<usize>,
+) -> Result<Option<Resumed>, String> {
     // The claims of the queries are not what is broken off here.
     let claims = script.matches("CREATE MATERIALIZED VIEW").count();
-    let lives = deaths.iter().copied().map(Some).chain([None]);
-    for (life, death) in lives.enumerate() {
-        let store = MemoryStore::new(&objects, death.map(|objects| objects + claims));
-        // Where the records are cut must not matter: each life cuts them elsewhere.
-        let seed = cut.seed.map(|seed| seed + life as u64);
-        let plan = ReplayPlan { cut_seed: seed, shards: cut.shards, ..ReplayPlan::default() };
-        let (registry, clock) = registry(replay, plan, &Printed::default());
-        let settings = Settings {
-            workers: cut.workers,
-            queue_bytes: 1 << 24,
-            replay_time: true,
-            checkpoints: Some(checkpoints(&store, &format!("life{life}"))),
-        };
-        let runtime = &*RUNTIME;
-        let engine = Engine::start(registry, clock, settings, None, runtime.handle().clone())
-            .map_err(|error| error.to_string())?;
-        let scripts = [Script { text: script.to_owned(), durable: false }];
-        engine.execute(&scripts).map_err(|failed| failed.error.to_string())?;
-        let ended = runtime.block_on(async {
-            tokio::select! {
-                failures = engine.finished() => Some(failures),
-                () = store.died.notified() => None,
-            }
-        });
-        let Some(failures) = ended else {
-            continue;
-        };
-        if let Some((query, reason)) = failures.first() {
-            return Err(format!("{query}: {reason}"));
+    let store = MemoryStore::new(objects, death.map(|objects| objects + claims));
+    let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
+    let (registry, clock) = registry(replay, plan, &Printed::default());
+    let settings = Settings {
+        workers: cut.workers,
+        queue_bytes: 1 << 24,
+        replay_time: true,
+        checkpoints: Some(checkpoints(&store, writer)),
+    };
+    let runtime = &*RUNTIME;
+    let engine =
+        Engine::start(registry, clock, settings, None, runtime.handle().clone()).map_err(|error| error.to_string())?;
+    let scripts = [Script { text: script.to_owned(), durable: false }];
+    engine.execute(&scripts).map_err(|failed| failed.error.to_string())?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            failures = engine.finished() => Some(failures),
+            () = store.died.notified() => None,
         }
-        let queries = engine.queries();
-        let table = |name: &str| rows(&engine.table(name).expect("it has a table").snapshot().unwrap().rows);
-        let tables = queries.iter().map(|query| (query.name.clone(), table(&query.name))).collect();
-        let stats = queries.iter().map(|query| (query.name.clone(), Arc::clone(&query.stats))).collect();
-        return Ok(Resumed { tables, stats });
+    });
+    let Some(failures) = ended else { return Ok(None) };
+    if let Some((query, reason)) = failures.first() {
+        return Err(format!("{query}: {reason}"));
     }
-    unreachable!("the last life does not die")
+    let queries = engine.queries();
+    let table = |name: &str| rows(&engine.table(name).expect("it has a table").snapshot().unwrap().rows);
+    Ok(Some(Resumed { tables: queries.iter().map(|query| (query.name.clone(), table(&query.name))).collect() }))
 }

@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod architecture;
+mod checkpoints;
 mod crashes;
 mod differential;
 mod docs;

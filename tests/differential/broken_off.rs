@@ -10,7 +10,7 @@ use crate::crashes::resumed;
 use crate::harness::stream;
 
 /// How many seeds are run unless the environment says otherwise.
-const DEFAULT_SEEDS: u64 = 40;
+const DEFAULT_SEEDS: u64 = 24;
 /// A life of a run ends after so many objects at the most.
 const MAX_OBJECTS: usize = 120;
 

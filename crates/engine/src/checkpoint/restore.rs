@@ -73,7 +73,7 @@ pub(crate) fn manifest_path(folder: &str, number: u64) -> String {
     format!("{folder}/manifest-{number:012}.json")
 }
 
-fn manifest_number(path: &str) -> Option<u64> {
+pub(super) fn manifest_number(path: &str) -> Option<u64> {
     path.rsplit('/').next()?.strip_prefix("manifest-")?.strip_suffix(".json")?.parse().ok()
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::SourcePosition;
 use super::chunk::{ChunkPlace, encode};
 use super::manifest::{Manifest, PendingPlace, SinkPosition};
-use super::restore::{manifest_path, savepoint_folder};
+use super::restore::{manifest_number, manifest_path, savepoint_folder};
 use super::saver::Saver;
 use crate::output::ToSink;
 use crate::stats::CheckpointStats;
@@ -235,6 +235,7 @@ impl Writer {
             ..self.newest.clone()
         };
         self.create_manifest(&manifest_path(&self.folder, number), &manifest).await?;
+        self.check_newest(number).await?;
         if let Some(sink) = sink {
             let (reply, committed) = oneshot::channel();
             sink.send(ToSink::Commit(reply)).await.map_err(|_| Broken::SinkGone)?;
@@ -300,6 +301,26 @@ impl Writer {
                     Err(error) => self.wait(&mut pause, &error).await,
                 },
                 Err(error) => self.wait(&mut pause, &error).await,
+            }
+        }
+    }
+
+    /// Another process may have taken over so long ago that its manifest of this number is gone again: then there are
+    /// newer ones.
+    async fn check_newest(&self, number: u64) -> Result<(), Broken> {
+        let mut pause = FIRST_RETRY;
+        let paths = loop {
+            match self.store.list(&self.folder).await {
+                Ok(paths) => break paths,
+                Err(error) => self.wait(&mut pause, &error).await,
+            }
+        };
+        match paths.iter().find(|path| manifest_number(path).is_some_and(|other| other > number)) {
+            None => Ok(self.stats.recovered()),
+            Some(newer) => {
+                // It counts for nothing, and is not to be taken for an older checkpoint either.
+                self.sweep(&[manifest_path(&self.folder, number)]).await;
+                Err(Broken::Fenced(self.fenced(newer)))
             }
         }
     }
