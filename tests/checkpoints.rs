@@ -31,14 +31,14 @@ fn replay(seconds: i64) -> String {
 }
 
 /// A process that reads a replay and keeps its state in these objects.
-fn engine(objects: &Arc<Objects>, writer: &str, left: Option<usize>, replay: &str) -> Engine {
+fn engine(objects: &Arc<Objects>, writer: &str, replay: &str) -> Engine {
+    engine_on(&MemoryStore::new(objects, None), writer, replay)
+}
+
+fn engine_on(store: &Arc<MemoryStore>, writer: &str, replay: &str) -> Engine {
     let (registry, clock) = registry(replay, ReplayPlan::default(), &Printed::default());
-    let settings = Settings {
-        workers: 2,
-        queue_bytes: 1 << 20,
-        replay_time: true,
-        checkpoints: Some(checkpoints(&MemoryStore::new(objects, left), writer)),
-    };
+    let settings =
+        Settings { workers: 2, queue_bytes: 1 << 20, replay_time: true, checkpoints: Some(checkpoints(store, writer)) };
     Engine::start(registry, clock, settings, None, RUNTIME.handle().clone()).unwrap()
 }
 
@@ -50,11 +50,13 @@ fn execute(engine: &Engine, script: &str) -> Result<Vec<Outcome>, String> {
 /// Leaves some checkpoints of a query that has not come to its end.
 fn broken_off(script: &str, records: &str) -> Arc<Objects> {
     let objects = Arc::<Objects>::default();
-    let engine = engine(&objects, "first", Some(9), records);
+    let store = MemoryStore::new(&objects, Some(9));
+    let engine = engine_on(&store, "first", records);
     execute(&engine, script).unwrap();
     for _ in 0..1000 {
         if manifests(&objects).last().is_some_and(|path| !path.ends_with("manifest-000000000001.json")) {
             std::thread::sleep(Duration::from_millis(20));
+            store.die();
             return objects;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -72,7 +74,7 @@ fn expected(script: &str, records: &str) -> Vec<String> {
 
 /// Runs to the end from what there is; answers the rows of `q`, and what was said of checkpoints that were passed over.
 fn finish(objects: &Arc<Objects>, script: &str, records: &str) -> Result<(Vec<String>, Vec<String>), String> {
-    let engine = engine(objects, "second", None, records);
+    let engine = engine(objects, "second", records);
     execute(&engine, script)?;
     let failures = RUNTIME.block_on(engine.finished());
     assert_eq!(failures, [], "{script}");
@@ -186,10 +188,10 @@ fn a_changed_query_keeps_its_state_or_says_why_not() {
 fn of_two_processes_on_the_same_state_one_is_told_to_stop() {
     let (script, records) = (view("", WINDOW), replay(300));
     let objects = Arc::<Objects>::default();
-    let first = engine(&objects, "first", None, &records);
+    let first = engine(&objects, "first", &records);
     execute(&first, &script).unwrap();
     RUNTIME.block_on(first.pause("q")).ok();
-    let second = engine(&objects, "second", None, &records);
+    let second = engine(&objects, "second", &records);
     execute(&second, &script).unwrap();
     RUNTIME.block_on(second.finished());
     // The first writes its next checkpoint, and finds the other's.
@@ -219,9 +221,11 @@ fn checkpoints_of_earlier_versions_are_opened_or_refused_in_words() {
     if let Ok(name) = std::env::var("MILLSTREAM_WRITE_FIXTURE") {
         let objects = Arc::<Objects>::default();
         let claims = script.matches("CREATE MATERIALIZED VIEW").count();
-        let engine = engine(&objects, "fixture", Some(claims * 12), &records);
+        let store = MemoryStore::new(&objects, Some(claims * 12));
+        let engine = engine_on(&store, "fixture", &records);
         execute(&engine, &script).unwrap();
         std::thread::sleep(Duration::from_secs(5));
+        store.die();
         objects.write(&folder.join(name));
     }
     let whole = stream(&script, &records, Cut::default()).unwrap().results;

@@ -72,6 +72,11 @@ impl MemoryStore {
         Arc::new(Self { objects: Arc::clone(objects), left: Mutex::new(left), died: Notify::new() })
     }
 
+    /// Nothing is answered any more.
+    pub(crate) fn die(&self) {
+        *self.left.lock().unwrap() = Some(0);
+    }
+
     fn take(&self) -> bool {
         match &mut *self.left.lock().unwrap() {
             None => true,

@@ -131,9 +131,9 @@ def start(tmp_path):
     """Starts services; whatever still runs at the end of the test is stopped."""
     started = []
 
-    def start_one(*arguments, command="serve"):
+    def start_one(*arguments, command="serve", data=None, env=None):
         log = tmp_path / f"millstream-{len(started)}.log"
-        started.append(Service(tmp_path / "data", log, arguments, command))
+        started.append(Service(data or tmp_path / "data", log, arguments, command, env))
         return started[-1]
 
     yield start_one
