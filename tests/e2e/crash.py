@@ -16,6 +16,7 @@ import heapq
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -49,6 +50,9 @@ PATIENCE_SECONDS = 60
 INTERVALS = ["50 ms", "300 ms", "1500 ms"]
 WORKERS = [1, 2, 3, 4]
 CALL_SECONDS = 10
+# Lines of logs.
+UNEXPECTED = re.compile(r" WARN | ERROR |panicked")
+EXPECTED = ["removing a hidden file: its rows are written anew"]
 
 
 class Wrong(Exception):
@@ -505,7 +509,7 @@ class Life:
                 found.append(f"query {query['name']}: {told}")
         for error in self.service.json("/api/v1/errors?limit=3")["errors"]:
             found.append(f"error_stream: {error['error_name']} {error['message']} of {error['pump_name']}")
-        return found
+        return found + self.warnings()
 
     def end(self):
         for thread in (self.load, self.files, self.tables):
@@ -518,13 +522,10 @@ class Life:
                 thread.join(timeout=CALL_SECONDS)
 
     def warnings(self):
-        """What the processes warned of, each message once."""
-        found = Counter()
-        for log in sorted(self.folder.glob("process-*.log")):
-            for line in log.read_text(errors="replace").splitlines():
-                if " WARN " in line or " ERROR " in line or "panicked" in line:
-                    found[line.split(" ", 1)[-1].strip()[:300]] += 1
-        return found
+        """What processes warned of, but for what a kill leaves behind."""
+        lines = (f"{log.name}: {line}" for log in sorted(self.folder.glob("process-*.log")) for line in log.open())
+        said = (line.strip() for line in lines if UNEXPECTED.search(line))
+        return [line for line in said if not any(expected in line for expected in EXPECTED)]
 
 
 # How processes end, and how often in this way.
@@ -579,8 +580,6 @@ def live_once(folder, seed, rounds, say):
         raise
     finally:
         life.end()
-        for warning, times in life.warnings().items():
-            say(f"    {times} times: {warning}")
 
 
 def main():
