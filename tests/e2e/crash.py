@@ -16,6 +16,7 @@ import heapq
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -31,7 +32,7 @@ if __name__ == "__main__" and "--binary" in sys.argv:
     os.environ["MILLSTREAM"] = sys.argv[sys.argv.index("--binary") + 1]
 import conftest
 import crash_queries
-from crash_queries import FILES, LIVE, ONLY_FINAL, START_MS, STREAMS, World, text
+from crash_queries import FILES, LIVE, ONLY_FINAL, START_MS, STREAMS, Shard, World, text
 
 KEYS = [f"k{number}" for number in range(12)]
 ROUNDS_OF_A_LIFE = 8
@@ -45,8 +46,13 @@ END_MS = 24 * 3600 * 1000
 ROWS_MAX = 10_000
 # How long a process may take to have read everything and to show it.
 PATIENCE_SECONDS = 60
-ENVIRONMENT = {"MILLSTREAM_CHECKPOINTS_INTERVAL": "300 ms", "MILLSTREAM_LOG": "info,datafusion=warn,hyper=warn"}
+# How often a life takes checkpoints, and how many workers its processes have.
+INTERVALS = ["50 ms", "300 ms", "1500 ms"]
+WORKERS = [1, 2, 3, 4]
 CALL_SECONDS = 10
+# Lines of logs.
+UNEXPECTED = re.compile(r" WARN | ERROR |panicked")
+EXPECTED = ["removing a hidden file: its rows are written anew"]
 
 
 class Wrong(Exception):
@@ -54,7 +60,7 @@ class Wrong(Exception):
 
 
 class Load(threading.Thread):
-    """Puts orders and payments while it may. A batch whose answer was lost may be stored: it is put again or given up."""
+    """Puts orders and payments while it may. A batch whose answer was lost may be stored: it is put again or left."""
 
     def __init__(self, seed):
         super().__init__(daemon=True)
@@ -258,8 +264,11 @@ class Streams:
     def read(self, service, stream):
         """The records of a stream by shard, in order, with where they are."""
         shards = self.records.setdefault(stream, {})
-        for shard in call(service, "ListShards", StreamName=stream)["Shards"]:
-            self.read_shard(service, stream, shard["ShardId"], shards.setdefault(shard["ShardId"], []))
+        for shard in shards_of(service, stream):
+            known = shards.setdefault(shard["ShardId"], Shard())
+            known.parents = [shard[name] for name in ("ParentShardId", "AdjacentParentShardId") if shard.get(name)]
+            known.is_open = "EndingSequenceNumber" not in shard["SequenceNumberRange"]
+            self.read_shard(service, stream, shard["ShardId"], known.rows)
         return shards
 
     def read_shard(self, service, stream, shard, records):
@@ -274,7 +283,7 @@ class Streams:
                 place = {"shard": shard, "seq": record["SequenceNumber"]}
                 records.append(json.loads(base64.b64decode(record["Data"])) | place)
             iterator = got["NextShardIterator"]
-            if not got["Records"] and got["MillisBehindLatest"] == 0:
+            if iterator is None or not got["Records"] and got["MillisBehindLatest"] == 0:
                 return
 
 
@@ -284,6 +293,13 @@ def call(service, operation, **arguments):
     if answer.status_code != 200:
         raise Wrong(f"{operation} {arguments}: {answer.status_code}: {answer.text}")
     return answer.json()
+
+
+def shards_of(service, stream):
+    """Those of a stream that is not there yet are none: a process may have been killed before it made the stream."""
+    if stream not in call(service, "ListStreams")["StreamNames"]:
+        return []
+    return call(service, "ListShards", StreamName=stream)["Shards"]
 
 
 class Life:
@@ -300,11 +316,15 @@ class Life:
         self.streams = Streams()
         self.starts = 0
         self.service = None
+        self.environment = {"MILLSTREAM_CHECKPOINTS_INTERVAL": self.random.choice(INTERVALS)}
 
     def start(self, waits=True):
         log = self.folder / f"process-{self.starts:03}.log"
         self.starts += 1
-        self.service = conftest.Service(self.folder / "data", log, environment=ENVIRONMENT, waits=False)
+        workers = ["--workers", self.random.choice(WORKERS)]
+        self.service = conftest.Service(
+            self.folder / "data", log, workers, environment=self.environment, waits=False
+        )
         if waits:
             self.ready()
 
@@ -407,6 +427,29 @@ class Life:
         self.tables.seen[name] = set()
         self.tables.columns[name] = self.live[name][0]
 
+    def resharded(self):
+        """Splits a shard or merges two; its readers find the children, in this process or the next."""
+        self.wait(0.2, 1.5)
+        stream = self.random.choice(["orders", "payments", "hops", "picked"])
+        shards = shards_of(self.service, stream)
+        ranges = [
+            (int(one["HashKeyRange"]["StartingHashKey"]), int(one["HashKeyRange"]["EndingHashKey"]), one["ShardId"])
+            for one in shards
+            if "EndingSequenceNumber" not in one["SequenceNumberRange"]
+        ]
+        ranges.sort()
+        if len(ranges) > 3:
+            (_, _, shard), (_, _, next_to_it) = ranges[:2]
+            call(self.service, "MergeShards", StreamName=stream, ShardToMerge=shard, AdjacentShardToMerge=next_to_it)
+        elif ranges:
+            start, end, shard = self.random.choice(ranges)
+            middle = str((start + end) // 2)
+            call(self.service, "SplitShard", StreamName=stream, ShardToSplit=shard, NewStartingHashKey=middle)
+        self.wait(0, 0.6)
+        self.kill()
+        self.start()
+        self.wait(0, 0.5)
+
     def check(self, at_end=False):
         """Waits until everything is as it has to be; says what is not."""
         with self.load.paused():
@@ -428,12 +471,12 @@ class Life:
         world = World(sources)
         missing, wrong = [], []
         for stream, acknowledged in self.load.acknowledged.items():
-            stored = Counter(row["id"] for shard in sources[stream].values() for row in shard)
+            stored = Counter(row["id"] for shard in sources[stream].values() for row in shard.rows)
             if lost := acknowledged - stored:
                 wrong.append(f"{stream}: acknowledged and not stored: {some(lost)}")
         held = {}
         for name, (columns, rows) in STREAMS.items():
-            stored = (row for shard in sources[name].values() for row in shard)
+            stored = (row for shard in sources[name].values() for row in shard.rows)
             held[name] = (Counter(tuple(row[column] for column in columns.split()) for row in stored), rows(world))
         self.files.look()
         with self.files.lock:
@@ -466,7 +509,7 @@ class Life:
                 found.append(f"query {query['name']}: {told}")
         for error in self.service.json("/api/v1/errors?limit=3")["errors"]:
             found.append(f"error_stream: {error['error_name']} {error['message']} of {error['pump_name']}")
-        return found
+        return found + self.warnings()
 
     def end(self):
         for thread in (self.load, self.files, self.tables):
@@ -479,13 +522,10 @@ class Life:
                 thread.join(timeout=CALL_SECONDS)
 
     def warnings(self):
-        """What the processes warned of, each message once."""
-        found = Counter()
-        for log in sorted(self.folder.glob("process-*.log")):
-            for line in log.read_text(errors="replace").splitlines():
-                if " WARN " in line or " ERROR " in line or "panicked" in line:
-                    found[line.split(" ", 1)[-1].strip()[:300]] += 1
-        return found
+        """What processes warned of, but for what a kill leaves behind."""
+        lines = (f"{log.name}: {line}" for log in sorted(self.folder.glob("process-*.log")) for line in log.open())
+        said = (line.strip() for line in lines if UNEXPECTED.search(line))
+        return [line for line in said if not any(expected in line for expected in EXPECTED)]
 
 
 # How processes end, and how often in this way.
@@ -496,6 +536,7 @@ WAYS = {
     "killed in silence": (10, Life.killed_in_silence),
     "told": (10, Life.told),
     "killed over SQL": (10, Life.asked_for_more),
+    "killed over shards": (10, Life.resharded),
 }
 
 
@@ -539,8 +580,6 @@ def live_once(folder, seed, rounds, say):
         raise
     finally:
         life.end()
-        for warning, times in life.warnings().items():
-            say(f"    {times} times: {warning}")
 
 
 def main():

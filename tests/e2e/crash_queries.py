@@ -122,14 +122,21 @@ class Rows:
                     self.must[now] += 1
 
 
+class Shard:
+    """What a shard holds, in order."""
+
+    def __init__(self):
+        self.rows = []
+        self.parents = []
+        self.is_open = True
+
+
 class World:
-    """What the streams hold, as rows of each shard in order."""
+    """What the streams hold."""
 
     def __init__(self, streams):
-        self.orders = [row for shard in streams["orders"].values() for row in shard]
-        self.payments = [row for shard in streams["payments"].values() for row in shard]
-        self.hops = [row for shard in streams["hops"].values() for row in shard]
-        self.picked = [row for shard in streams["picked"].values() for row in shard]
+        for name in ("orders", "payments", "hops", "picked"):
+            setattr(self, name, [row for shard in streams[name].values() for row in shard.rows])
         self.watermark = watermark(streams["orders"], "ts", DELAY_MS)
         paid_until = watermark(streams["payments"], "ts", DELAY_MS)
         known = self.watermark is not None and paid_until is not None
@@ -138,9 +145,15 @@ class World:
 
 
 def watermark(shards, column, delay_ms):
-    """How far event time has come; `None`: not at all, because a shard is empty."""
-    latest = [max((millis(row[column]) for row in shard), default=None) for shard in shards.values()]
-    return None if not latest or None in latest else min(latest) - delay_ms
+    """How far event time has come: the least of open shards, each of which begins where its parents were."""
+
+    def of_shard(name):
+        shard = shards[name]
+        begins = min((of_shard(parent) for parent in shard.parents), default=float("-inf"))
+        return max([begins, *(millis(row[column]) - delay_ms for row in shard.rows)])
+
+    least = min((of_shard(name) for name, shard in shards.items() if shard.is_open), default=float("-inf"))
+    return None if least == float("-inf") else least
 
 
 def groups(rows, key):

@@ -6,4 +6,4 @@ from crash import live_once
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_results_are_those_of_a_run_that_nobody_disturbed(tmp_path, seed):
-    live_once(tmp_path / "life", seed, rounds=5, say=print)
+    live_once(tmp_path / "life", seed, rounds=4, say=print)

@@ -1,7 +1,10 @@
 """Running queries: paused, resumed, dropped, described."""
 
 from conftest import eventually
-from user_events import STREAM, TABLE, TOTALS, events, totals_in, totals_of
+from crash import call
+from user_events import (
+    PER_MINUTE, STREAM, TABLE, TOTALS, closed_minutes_in, closing, events, per_minute_of, totals_in, totals_of,
+)
 
 RECORDS = events(range(1000))
 
@@ -57,3 +60,16 @@ def test_numbers_of_a_query_add_up(service):
     assert {shard["shard"] for shard in query["shards"]} == {"shardId-000000000000", "shardId-000000000001"}
     metrics = service.get("/metrics").text
     assert f'millstream_rows_in_total{{query="totals"}} {len(RECORDS) + 1}' in metrics
+
+
+def test_windows_of_a_query_that_is_added_after_a_split_close(service):
+    service.create_stream(STREAM, 1)
+    service.sql(TABLE + TOTALS)
+    service.put(STREAM, RECORDS[:500])
+    parent = "shardId-000000000000"
+    call(service, "SplitShard", StreamName=STREAM, ShardToSplit=parent, NewStartingHashKey=str(2**127))
+    service.put(STREAM, RECORDS[500:] + closing())
+    total = len(RECORDS) + len(closing())
+    eventually(lambda: sum(events for events, _ in totals_in(service).values()) == total)
+    service.sql(PER_MINUTE)
+    eventually(lambda: closed_minutes_in(service) == per_minute_of(RECORDS))

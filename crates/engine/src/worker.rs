@@ -32,6 +32,8 @@ struct Lane {
     merge: Option<Arc<Merge>>,
     /// Shards that were handed to the lane it merges into.
     handed_over: HashSet<ShardId>,
+    /// Shards that were read to their end.
+    closed: HashSet<ShardId>,
     failed: bool,
 }
 
@@ -72,6 +74,7 @@ impl Worker {
                     waiting: HashMap::new(),
                     merge,
                     handed_over: HashSet::new(),
+                    closed: HashSet::new(),
                     failed: false,
                 };
                 self.lanes.insert(lane, fresh);
@@ -185,6 +188,12 @@ impl Worker {
             if behind.handed_over.contains(shard) || behind.offsets.get(shard) != main.offsets.get(shard) {
                 continue;
             }
+            if main.closed.contains(shard) {
+                // The main lane has said so to its own readers, and does not say it again.
+                let kind = ProgressKind::Closed;
+                let closed = Progress { source: Arc::clone(&behind.source), shard: shard.clone(), kind };
+                self.tell_readers(from, Some(shard), || ToCloser::Progress(closed.clone()));
+            }
             let queries = behind.queries.clone();
             let waiting = behind.waiting.get(shard).cloned().unwrap_or_default();
             if let Some(main) = self.lanes.get_mut(&into) {
@@ -257,6 +266,7 @@ impl Worker {
 
     fn close_shard(&mut self, lane_id: LaneId, shard: &ShardId) {
         let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
+        lane.closed.insert(shard.clone());
         if let Some(merge) = &lane.merge
             && lane.handed_over.insert(shard.clone())
         {
