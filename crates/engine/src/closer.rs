@@ -16,6 +16,7 @@ use crate::feed::Late;
 use crate::message::{CloserLink, LeafId, Progress, ProgressKind, QueryId, Said, ToCloser, ToWorker, Unsettled};
 use crate::operators::Taken;
 use crate::output::{Output, OutputError};
+use crate::sabotage::{Order, is_broken};
 use crate::stages::{Emitted, Stages};
 use crate::stats::{QueryStats, ShardStats};
 
@@ -185,8 +186,14 @@ impl From<OutputError> for Ending {
 impl Closer {
     /// Works until the input ends, the query is stopped, or it fails.
     pub(crate) fn run(mut self) -> Ending {
-        if let Err(ending) = self.begin() {
-            return ending;
+        match self.begin() {
+            Ok(None) => {}
+            Ok(Some(first)) => match first.blocking_recv() {
+                Ok(Ok(_)) => {}
+                // The sink or the writer has said why.
+                Ok(Err(_)) | Err(_) => return Ending::Stopped,
+            },
+            Err(ending) => return ending,
         }
         loop {
             let message = match self.inbox.recv_timeout(self.patience().to_std()) {
@@ -201,18 +208,15 @@ impl Closer {
     }
 
     /// Before a sink gets its first row, a checkpoint holds where it was: what is written twice can be told by that.
-    fn begin(&mut self) -> Result<(), Ending> {
+    /// Answers what is to be waited for.
+    pub(crate) fn begin(&mut self) -> Result<Option<oneshot::Receiver<Result<u64, String>>>, Ending> {
         let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.is_first) else {
-            return Ok(());
+            return Ok(None);
         };
         let (done, taken) = oneshot::channel();
         checkpoints.wanted.push(Wanted { last: false, savepoint: None, done });
         self.cut(false)?;
-        match taken.blocking_recv() {
-            Ok(Ok(_)) => Ok(()),
-            // The sink or the writer has said why.
-            Ok(Err(_)) | Err(_) => Err(Ending::Stopped),
-        }
+        Ok(Some(taken))
     }
 
     /// How long to wait for a message before looking at the clock.
@@ -244,6 +248,7 @@ impl Closer {
     fn hear(&mut self, said: Said) -> Result<(), Ending> {
         if let Some(snap) = self.state.snap.as_mut().filter(|snap| snap.checkpoint)
             && said.by.is_some_and(|worker| snap.answered[worker])
+            && !is_broken(Order::HoldBack)
         {
             snap.held.push(said);
             return Ok(());
@@ -396,6 +401,12 @@ impl Closer {
             return Ok(());
         }
         if self.is_checkpoint_due() {
+            if is_broken(Order::AnswersFirst) {
+                let closed = std::mem::replace(&mut self.state.closed, self.state.watermark);
+                self.cut(false)?;
+                self.state.closed = closed;
+                return Ok(());
+            }
             self.ask_workers(false, true);
             return Ok(());
         }

@@ -127,11 +127,11 @@ impl Inner {
                 remember_pause(state, name);
                 let engine = Arc::clone(self);
                 let name = name.to_owned();
-                crate::threads::task(&self.runtime, async move {
+                self.runner.task(Box::pin(async move {
                     if let Err(error) = engine.pause(&name).await {
                         tracing::warn!(query = %name, %error, "a query was not paused");
                     }
-                });
+                }));
                 Ok(())
             }
         }
@@ -185,7 +185,7 @@ impl Inner {
     /// Waits until the new query has come as far as the one it replaces, and lets it take over.
     pub(crate) fn replace_later(self: &Arc<Self>, name: &str) {
         let (engine, name, clock) = (Arc::downgrade(self), name.to_owned(), Arc::clone(&self.clock));
-        crate::threads::task(&self.runtime, async move {
+        self.runner.task(Box::pin(async move {
             loop {
                 clock.sleep(CATCHING_UP).await;
                 let Some(engine) = engine.upgrade() else { return };
@@ -198,7 +198,7 @@ impl Inner {
                     return;
                 }
             }
-        });
+        }));
     }
 
     /// Replaces a query if the new one has caught up. Answers whether nothing is left to be done.
@@ -247,12 +247,12 @@ impl Inner {
             // A closer that is gone has ended by itself.
             Ok(()) | Err(TrySendError::Disconnected(_)) => return,
         }
-        crate::threads::task(&self.runtime, async move {
+        self.runner.task(Box::pin(async move {
             while let Err(TrySendError::Full(back)) = closer.try_send(message) {
                 message = back;
                 clock.sleep(FULL_INBOX).await;
             }
-        });
+        }));
     }
 
     fn detach(&self, query: QueryId) -> Vec<oneshot::Receiver<Vec<(String, Offsets)>>> {

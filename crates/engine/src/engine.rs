@@ -29,7 +29,7 @@ use crate::output::Captured;
 use crate::reference::References;
 use crate::source::SourceSpec;
 use crate::stats::{QueryStats, SourceStats};
-use crate::threads;
+use crate::threads::{OnThreads, Runner};
 use crate::worker::Worker;
 
 /// Messages that may wait for a closer before workers wait.
@@ -190,6 +190,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) capture: Option<mpsc::Sender<Captured>>,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) runner: Arc<dyn Runner>,
     pub(crate) session: Session,
     pub(crate) workers: Vec<Sender<ToWorker>>,
     pub(crate) budget: Arc<Semaphore>,
@@ -249,7 +250,7 @@ pub(crate) struct Query {
     /// Where its readers begin, or went on the last time.
     pub(crate) resume: ResumePoint,
     /// Writes its checkpoints.
-    pub(crate) writer: Option<tokio::task::AbortHandle>,
+    pub(crate) writer: Option<futures::future::AbortHandle>,
     pub(crate) delivery: Delivery,
     /// Where its checkpoints are.
     pub(crate) folder: Option<String>,
@@ -305,6 +306,19 @@ impl Engine {
         capture: Option<mpsc::Sender<Captured>>,
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, SqlError> {
+        let runner = Arc::new(OnThreads(runtime.clone()));
+        Self::start_on(runner, connectors, clock, settings, capture, runtime)
+    }
+
+    /// The same with its parts run by `runner`.
+    pub(crate) fn start_on(
+        runner: Arc<dyn Runner>,
+        connectors: Arc<dyn Connectors>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        capture: Option<mpsc::Sender<Captured>>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Self, SqlError> {
         let session = Session::new(Arc::clone(&clock))?;
         let kept = LiveTableSettings {
             retention: None,
@@ -321,7 +335,8 @@ impl Engine {
         for number in 0..settings.workers.max(1) {
             let (sender, inbox) = crossbeam_channel::unbounded();
             let worker = Worker::new(inbox, faults.clone());
-            threads::start(&format!("worker-{number}"), move || worker.run())
+            runner
+                .worker(number, worker)
                 .map_err(|error| SqlError::new(format!("a worker thread could not be started: {error}")))?;
             workers.push(sender);
         }
@@ -335,6 +350,7 @@ impl Engine {
             settings,
             capture,
             runtime,
+            runner,
             session,
             workers,
             errors,
@@ -347,12 +363,12 @@ impl Engine {
         };
         let inner = Arc::new(inner);
         let engine = Arc::downgrade(&inner);
-        threads::task(&inner.runtime, async move {
+        inner.runner.task(Box::pin(async move {
             while let Some(lane) = merged.recv().await {
                 let Some(engine) = engine.upgrade() else { return };
                 engine.promote(lane);
             }
-        });
+        }));
         Ok(Self { inner })
     }
 

@@ -112,6 +112,7 @@ impl SourceOutput for LaneOutput {
 pub(crate) async fn read(source: Box<dyn Source>, resume: Resume, output: LaneOutput) -> Result<(), SourceError> {
     let mut stopped = output.stopped.clone();
     let ended = tokio::select! {
+        biased;
         ended = source.run(resume, &output) => ended,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
     };

@@ -35,6 +35,9 @@ mod output;
 mod pane;
 mod physical;
 mod reference;
+mod sabotage;
+#[cfg(test)]
+mod simulation;
 mod slices;
 mod source;
 mod stages;

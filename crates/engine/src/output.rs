@@ -10,7 +10,7 @@ use crate::checkpoint::Saver;
 use crate::live_table::LiveTable;
 
 /// Emissions that may wait for a slow sink before its query waits too.
-pub(crate) const SINK_QUEUE: usize = 64;
+pub(crate) const SINK_QUEUE: usize = if cfg!(test) { 1 << 16 } else { 64 };
 /// The first pause before a sink is tried again; doubled each time.
 const FIRST_RETRY: Duration = Duration(100);
 /// The longest pause between two tries.
@@ -183,6 +183,7 @@ pub(crate) async fn drive_sink(
     let mut next_tick = clock.now() + TICK;
     loop {
         tokio::select! {
+            biased;
             message = queue.recv() => match message {
                 Some(ToSink::Write(emission)) => {
                     patiently(&clock, sink.as_mut(), Call::Write(&emission)).await?;

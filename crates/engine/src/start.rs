@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use futures::future::{Aborted, abortable};
 use millstream_core::{
     Boundedness, Clock, Delivery, Duration, EventTime, IdlePolicy, Offset, Resume, ShardId, Source, Start, Watermarks,
 };
@@ -21,7 +22,6 @@ use crate::merge::Merge;
 use crate::message::{CloserLink, LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::output::{Output, SINK_QUEUE, drive_sink};
 use crate::source::{SourceDecoder, SourceSpec};
-use crate::threads;
 
 /// How long to wait for room in a closer's inbox.
 pub(crate) const FULL_INBOX: Duration = Duration(50);
@@ -60,7 +60,7 @@ impl Inner {
                 self.open_sinks.send_modify(|open| *open += 1);
                 let done = self.open_sinks.clone();
                 let recover = origin.as_ref().map(|origin| origin.sink.clone());
-                threads::task(&self.runtime, async move {
+                self.runner.task(Box::pin(async move {
                     match drive_sink(sink, emissions, clock, recover).await {
                         Err(error) => {
                             tracing::error!(%query, %error, "a sink gave up; its query stops");
@@ -72,7 +72,7 @@ impl Inner {
                         Ok(_) => {}
                     }
                     done.send_modify(|open| *open -= 1);
-                });
+                }));
                 sink_queue = Some(queue.clone());
                 (Output::Sink(queue), Outcome::Created { statement, kind: "query", name: plan.name.clone() })
             }
@@ -119,9 +119,11 @@ impl Inner {
             checkpoints = Some(Checkpoints::new(link, interval, now + interval, origin.next_chunk(), is_first));
             let (failing, finished, query) = (closer_sender.clone(), state_sender.clone(), name.clone());
             let clock = Arc::clone(&self.clock);
-            writing = Some(self.runtime.spawn(async move {
+            let (work, stop) = abortable(work);
+            writing = Some(stop);
+            self.runner.task(Box::pin(async move {
                 match work.await {
-                    Ok(true) => {
+                    Ok(Ok(true)) => {
                         finished.send_if_modified(|state| {
                             let is_running = matches!(state, QueryState::Running);
                             if is_running {
@@ -130,8 +132,9 @@ impl Inner {
                             is_running
                         });
                     }
-                    Ok(false) | Err(Broken::SinkGone) => {}
-                    Err(broken) => {
+                    // It was told to stop, or the sink has said why.
+                    Err(Aborted) | Ok(Ok(false) | Err(Broken::SinkGone)) => {}
+                    Ok(Err(broken)) => {
                         tracing::error!(%query, %broken, "checkpoints end; the query stops");
                         fail_closer(&failing, &broken.to_string(), &clock).await;
                     }
@@ -170,7 +173,7 @@ impl Inner {
             started: now,
             since: origin.as_ref().map_or(now, Origin::since),
             resume: origin.as_ref().map(|origin| origin.resume.clone()).unwrap_or_default(),
-            writer: writing.as_ref().map(tokio::task::JoinHandle::abort_handle),
+            writer: writing,
             delivery,
             folder: origin.as_ref().map(|origin| origin.folder.clone()),
             is_pausing: false,
@@ -181,13 +184,13 @@ impl Inner {
             state.queries.insert(name, query);
             return Ok(outcome);
         }
-        threads::start(&format!("close-{name}"), move || {
-            let ending = threads::guarded(|| closer.run()).unwrap_or_else(Ending::Failed);
+        let ended = move |ending: &Ending| {
             if let Some(engine) = engine.upgrade() {
-                engine.ended(&ended_name, id, &ending, has_sink);
+                engine.ended(&ended_name, id, ending, has_sink);
             }
-        })
-        .map_err(|error| SqlError::new(format!("a thread for `{name}` could not be started: {error}")))?;
+        };
+        let is_started = self.runner.closer(&name, closer, Box::new(ended));
+        is_started.map_err(|error| SqlError::new(format!("a thread for `{name}` could not be started: {error}")))?;
         state.queries.insert(name.clone(), query);
         started.push(name);
         Ok(outcome)
@@ -314,13 +317,13 @@ impl Inner {
             stopped: open.stop.subscribe(),
         };
         let (engine, name) = (Arc::downgrade(self), name.to_owned());
-        threads::task(&self.runtime, async move {
+        self.runner.task(Box::pin(async move {
             if let Err(error) = read(source, resume, output).await
                 && let Some(engine) = engine.upgrade()
             {
                 engine.source_failed(lane, &name, &error.to_string());
             }
-        });
+        }));
     }
 
     pub(crate) fn ended(self: &Arc<Self>, name: &str, id: QueryId, ending: &Ending, has_sink: bool) {
@@ -353,7 +356,7 @@ impl Inner {
         let Some(lane) = state.lanes.get(&lane) else { return };
         for query in state.queries.values().filter(|query| lane.readers.contains(&query.id)) {
             let (closer, reason, clock) = (query.closer.clone(), reason.to_owned(), Arc::clone(&self.clock));
-            threads::task(&self.runtime, async move { fail_closer(&closer, &reason, &clock).await });
+            self.runner.task(Box::pin(async move { fail_closer(&closer, &reason, &clock).await }));
         }
     }
 

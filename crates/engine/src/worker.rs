@@ -39,7 +39,7 @@ struct Lane {
 
 /// The thread's state.
 pub(crate) struct Worker {
-    inbox: Receiver<ToWorker>,
+    pub(crate) inbox: Receiver<ToWorker>,
     faults: FaultLog,
     lanes: HashMap<LaneId, Lane>,
     queries: HashMap<QueryId, Attached>,

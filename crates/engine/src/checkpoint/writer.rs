@@ -17,6 +17,7 @@ use super::manifest::{Manifest, PendingPlace, SinkPosition};
 use super::restore::{manifest_number, manifest_path, savepoint_folder};
 use super::saver::Saver;
 use crate::output::ToSink;
+use crate::sabotage::{Order, is_broken};
 use crate::stats::CheckpointStats;
 
 /// The first pause before a store is tried again; doubled each time.
@@ -204,12 +205,16 @@ impl Writer {
         };
         let Saver { values, entries, new, .. } = &cut.saver;
         let mut places: BTreeMap<u64, ChunkPlace> = BTreeMap::new();
-        let mut bytes_written = 0;
+        let (mut bytes_written, mut late_data) = (0, None);
         if !new.is_empty() {
             let path = format!("{}/data-{number:012}-{}.arrow", self.folder, self.newest.writer);
             let (bytes, new_places) = encode(&path, new).map_err(|error| Broken::Unwritable(error.to_string()))?;
             bytes_written = bytes.len() as u64;
-            self.create(&path, &bytes).await;
+            if is_broken(Order::DataFirst) {
+                late_data = Some((path, bytes));
+            } else {
+                self.create(&path, &bytes).await;
+            }
             places.extend(new_places);
         }
         let pending_chunks = sink_position.iter().flat_map(|sink| &sink.pending).map(|place| place.chunk);
@@ -234,12 +239,20 @@ impl Writer {
             next_chunk: cut.saver.next_chunk(),
             ..self.newest.clone()
         };
-        self.create_manifest(&manifest_path(&self.folder, number), &manifest).await?;
-        self.check_newest(number).await?;
+        if !is_broken(Order::ManifestFirst) {
+            self.create_manifest(&manifest_path(&self.folder, number), &manifest).await?;
+            self.check_newest(number).await?;
+        }
+        if let Some((path, bytes)) = late_data {
+            self.create(&path, &bytes).await;
+        }
         if let Some(sink) = sink {
             let (reply, committed) = oneshot::channel();
             sink.send(ToSink::Commit(reply)).await.map_err(|_| Broken::SinkGone)?;
             committed.await.map_err(|_| Broken::SinkGone)?;
+        }
+        if is_broken(Order::ManifestFirst) {
+            self.create_manifest(&manifest_path(&self.folder, number), &manifest).await?;
         }
         self.keep(&manifest);
         self.newest = manifest;
