@@ -12,6 +12,7 @@ mod kinesis_peers;
 mod late;
 mod live;
 mod lookups;
+mod memory;
 mod oracle;
 mod peers;
 mod queries;
