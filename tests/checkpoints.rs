@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millstream_connectors::ReplayPlan;
-use millstream_engine::{Engine, Outcome, QueryState, Script, Settings};
+use millstream_engine::{Engine, MemorySettings, Outcome, QueryState, Script, Settings};
 use serde_json::{Value, json};
 
 use crate::crashes::{MemoryStore, Objects, checkpoints, resumed_from};
@@ -37,8 +37,13 @@ fn engine(objects: &Arc<Objects>, writer: &str, replay: &str) -> Engine {
 
 fn engine_on(store: &Arc<MemoryStore>, writer: &str, replay: &str) -> Engine {
     let (registry, clock) = registry(replay, ReplayPlan::default(), &Printed::default());
-    let settings =
-        Settings { workers: 2, queue_bytes: 1 << 20, replay_time: true, checkpoints: Some(checkpoints(store, writer)) };
+    let settings = Settings {
+        workers: 2,
+        queue_bytes: 1 << 20,
+        replay_time: true,
+        checkpoints: Some(checkpoints(store, writer)),
+        memory: MemorySettings::unlimited(),
+    };
     Engine::start(registry, clock, settings, None, RUNTIME.handle().clone()).unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use millstream_connectors::ReplayPlan;
 use millstream_core::{BoxFuture, CheckpointStore, Duration, StoreError};
-use millstream_engine::{CheckpointSettings, Engine, Script, Settings};
+use millstream_engine::{CheckpointSettings, Engine, MemorySettings, Script, Settings};
 use tokio::sync::Notify;
 
 use crate::harness::{Cut, Printed, RUNTIME, Results, registry, rows};
@@ -189,6 +189,7 @@ fn live(
         queue_bytes: 1 << 24,
         replay_time: true,
         checkpoints: Some(checkpoints(&store, writer)),
+        memory: MemorySettings::unlimited(),
     };
     let runtime = &*RUNTIME;
     let engine =

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use arrow::array::RecordBatch;
 use millstream_connectors::{Context, Registry, Replay, ReplayPlan, json_rows};
 use millstream_core::{Clock, Connectors};
-use millstream_engine::{Captured, Engine, Outcome, QueryStats, Script, Settings, run_batch};
+use millstream_engine::{Captured, Engine, MemorySettings, Outcome, QueryStats, Script, Settings, run_batch};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -59,11 +59,23 @@ pub(crate) fn stream(script: &str, replay: &str, cut: Cut) -> Result<Run, String
 
 /// The same, and answers a SELECT of tables at the end.
 pub(crate) fn stream_and_ask(script: &str, replay: &str, cut: Cut, question: Option<&str>) -> Result<Run, String> {
+    stream_within(script, replay, cut, question, MemorySettings { limit: 1 << 30, spill: None })
+}
+
+/// The same within so much memory.
+pub(crate) fn stream_within(
+    script: &str,
+    replay: &str,
+    cut: Cut,
+    question: Option<&str>,
+    memory: MemorySettings,
+) -> Result<Run, String> {
     let runtime = &*RUNTIME;
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let printed = Printed::default();
     let (registry, clock) = registry(replay, plan, &printed);
-    let settings = Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true, checkpoints: None };
+    let settings =
+        Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true, checkpoints: None, memory };
     let (sender, mut captured) = mpsc::channel::<Captured>(64);
     let engine = Engine::start(registry, clock, settings, Some(sender), runtime.handle().clone())
         .map_err(|error| error.to_string())?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use millstream_connectors::{Context, Registry};
 use millstream_core::{BoxFuture, Clock, Duration, EventTime};
-use millstream_engine::{ChangeKind, Engine, QueryState, Script, Settings};
+use millstream_engine::{ChangeKind, Engine, MemorySettings, QueryState, Script, Settings};
 use millstream_local_kinesis::{NewStream, PutRecord, Store};
 
 /// The machine's clock, for tests that run in real time.
-struct RealClock;
+pub(crate) struct RealClock;
 
 #[expect(clippy::disallowed_methods, reason = "tests of the running service need real time")]
 impl Clock for RealClock {
@@ -40,7 +40,8 @@ impl Service {
         store.create_stream(NewStream::new("s", 4)).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
         let context = Context { store: Some(store.clone()), ..Context::new(Arc::clone(&clock)) };
-        let settings = Settings { workers: 2, queue_bytes: 1 << 24, replay_time: false, checkpoints: None };
+        let memory = MemorySettings::unlimited();
+        let settings = Settings { workers: 2, queue_bytes: 1 << 24, replay_time: false, checkpoints: None, memory };
         let runtime = tokio::runtime::Handle::current();
         let engine = Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime).unwrap();
         let service = Self { store, engine, _folder: folder };

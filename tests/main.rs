@@ -14,6 +14,7 @@ mod kinesis_peers;
 mod late;
 mod live;
 mod lookups;
+mod memory;
 mod oracle;
 mod peers;
 mod queries;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use millstream_connectors::{Context, Registry, Replay, ReplayPlan};
-use millstream_engine::{Engine, Settings};
+use millstream_engine::{Engine, MemorySettings, Settings};
 
 const TABLES: &str = "
 CREATE TABLE events (
@@ -163,7 +163,8 @@ pub(crate) fn engine(runtime: &tokio::runtime::Runtime) -> Engine {
     let clock = replay.clock();
     let printer = Arc::new(Mutex::new(std::io::sink()));
     let context = Context { replay: Some(replay), printer, ..Context::new(clock.clone()) };
-    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None };
+    let memory = MemorySettings::unlimited();
+    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None, memory };
     Engine::start(Arc::new(Registry::new(context)), clock, settings, None, runtime.handle().clone()).unwrap()
 }
 

@@ -10,6 +10,7 @@ use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::{Feed, row_text};
 use crate::hot::{CompiledFeed, isolate};
+use crate::memory::{Account, Share};
 use crate::message::{CloserLink, LaneId, LeafId, QueryId, ToCloser};
 use crate::pane::{PaneLayout, PaneTable};
 use crate::stats::QueryStats;
@@ -26,6 +27,7 @@ pub(crate) struct Attachment {
     pub(crate) after: Arc<HashMap<String, Offsets>>,
     pub(crate) closer: CloserLink,
     pub(crate) stats: Arc<QueryStats>,
+    pub(crate) memory: Arc<Share>,
 }
 
 /// What a query does with the rows of one source: HOT, and where its rows go.
@@ -53,13 +55,17 @@ pub(crate) type Panes = BTreeMap<(Option<Window>, LeafId), PaneTable>;
 pub(crate) struct Attached {
     pub(crate) attachment: Attachment,
     panes: Panes,
+    account: Account,
+    /// Groups in the panes, as they were last counted.
+    groups: u64,
     /// Event time has come to here, as the closer said.
     closed: EventTime,
 }
 
 impl Attached {
     pub(crate) fn new(attachment: Attachment) -> Self {
-        Self { attachment, panes: Panes::new(), closed: EventTime::MIN }
+        let account = attachment.memory.account();
+        Self { attachment, panes: Panes::new(), account, groups: 0, closed: EventTime::MIN }
     }
 
     /// Hands over the panes of slices that end by `close`, or all panes.
@@ -71,6 +77,19 @@ impl Attached {
             .collect();
         for key in wanted {
             self.hand_over(key);
+        }
+        self.measure();
+    }
+
+    /// Says how much it keeps.
+    fn measure(&mut self) {
+        self.account.set(self.panes.values_mut().map(PaneTable::bytes).sum());
+        let groups = self.panes.values().map(PaneTable::groups).sum::<usize>() as u64;
+        let before = std::mem::replace(&mut self.groups, groups);
+        if groups >= before {
+            self.attachment.stats.pane_groups.add(groups - before);
+        } else {
+            self.attachment.stats.pane_groups.sub(before - groups);
         }
     }
 
@@ -88,7 +107,7 @@ impl Attached {
         times: Option<&Int64Array>,
         faults: &FaultLog,
     ) {
-        let Self { attachment, panes, closed } = self;
+        let Self { attachment, panes, closed, .. } = self;
         let mut bad_rows = Vec::new();
         for part in attachment.parts.iter().filter(|part| part.source == source) {
             let mut feed =
@@ -115,15 +134,20 @@ impl Attached {
             let text = row_text(rows, row);
             Fault::of_row(&attachment.name, &source, shard.as_str(), time, text, reason).named("evaluation")
         }));
+        self.measure();
     }
 
     /// Hands over what an updating query gathered of a batch.
     pub(crate) fn hand_over_updates(&mut self) {
         let updates: Vec<(Option<Window>, LeafId)> =
             self.panes.keys().filter(|(slice, _)| slice.is_none()).copied().collect();
+        if updates.is_empty() {
+            return;
+        }
         for key in updates {
             self.hand_over(key);
         }
+        self.measure();
     }
 
     fn hand_over(&mut self, key: (Option<Window>, LeafId)) {
@@ -136,5 +160,11 @@ impl Attached {
             Ok(groups) => self.tell(ToCloser::Groups { leaf, slice, groups }),
             Err(error) => self.tell(ToCloser::Failed(error.strip_backtrace())),
         }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.attachment.stats.pane_groups.sub(self.groups);
     }
 }

@@ -9,6 +9,7 @@ use datafusion::error::DataFusionError;
 use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, ShardState, Watermarks};
 use tokio::sync::oneshot;
 
+use crate::budget::Budget;
 use crate::checkpoint::{CheckpointLink, Cut, Done, Saver, ShardPosition, SourcePosition};
 use crate::errors::Fault;
 use crate::faults::FaultLog;
@@ -24,6 +25,8 @@ use crate::stats::{QueryStats, ShardStats};
 const IDLE_CHECK: Duration = Duration(200);
 /// How often counts and watermarks are made public: looking at all state at every step would cost more than the step.
 const PUBLISH: Duration = Duration(100);
+/// When there is no room to show open windows, it is looked for again after this long.
+const NO_ROOM: Duration = Duration(1000);
 /// A look at open windows may take at most this part of the time: the next comes after so many times its cost.
 const LOOK_SHARE: i64 = 4;
 
@@ -63,6 +66,7 @@ pub(crate) struct Closer {
     pub(crate) takes_all: bool,
     pub(crate) output: Output,
     pub(crate) stats: Arc<QueryStats>,
+    pub(crate) budget: Budget,
     pub(crate) faults: FaultLog,
     pub(crate) time: Time,
     /// How often open windows are shown; `None`: never.
@@ -127,6 +131,7 @@ pub(crate) struct State {
     dirty: bool,
     next_look: EventTime,
     published: EventTime,
+    measured: EventTime,
     snap: Option<Snap>,
     settling: Vec<Unsettled>,
     /// Whether event time waits for the end of a round: its source settled before its first record. `None`: not known yet.
@@ -141,6 +146,8 @@ struct Snap {
     look: bool,
     /// A checkpoint is to be taken of exactly what was before the answers.
     checkpoint: bool,
+    /// There is too much state.
+    relief: bool,
     /// What workers said behind their answer, which is not part of the checkpoint.
     held: Vec<Said>,
 }
@@ -161,6 +168,7 @@ impl Default for State {
             dirty: false,
             next_look: EventTime::MIN,
             published: EventTime::MIN,
+            measured: EventTime::MIN,
             snap: None,
             settling: Vec::new(),
             in_rounds: None,
@@ -387,6 +395,7 @@ impl Closer {
         if self.output.is_abandoned() {
             return Err(Ending::Abandoned);
         }
+        self.relieve()?;
         if self.is_within_round() {
             return Ok(());
         }
@@ -407,17 +416,21 @@ impl Closer {
                 self.state.closed = closed;
                 return Ok(());
             }
-            self.ask_workers(false, true);
+            self.ask_workers(false, true, false);
             return Ok(());
         }
         let settling = !self.state.settling.is_empty();
         let is_shown = self.is_updating && !self.ended() && matches!(self.time, Time::Clock(_)) && !settling;
         let looks = self.refresh.is_some() && self.state.now >= self.state.next_look;
         if self.stages.has_panes() {
-            let look = looks && self.state.dirty;
+            let mut look = looks && self.state.dirty;
+            if look && !self.budget.can_look() {
+                self.state.next_look = self.state.now + NO_ROOM;
+                look = false;
+            }
             let has_moved = self.state.watermark > self.state.closed;
             if look || has_moved && self.stages.is_due(self.state.watermark) {
-                self.ask_workers(look, false);
+                self.ask_workers(look, false, false);
                 return Ok(());
             }
             // Nothing that workers have can close yet; later stages may go on.
@@ -448,12 +461,12 @@ impl Closer {
     }
 
     /// Asks the workers for what closes, or for all; what they answer comes with [`ToCloser::Snapped`] behind it.
-    fn ask_workers(&mut self, look: bool, checkpoint: bool) {
+    fn ask_workers(&mut self, look: bool, checkpoint: bool, relief: bool) {
         self.state.dirty &= !look;
         let close = self.state.watermark.max(self.state.closed);
         let answered = vec![false; self.workers.len()];
-        self.state.snap = Some(Snap { answered, close, look, checkpoint, held: Vec::new() });
-        let all = look || checkpoint || self.takes_all;
+        self.state.snap = Some(Snap { answered, close, look, checkpoint, relief, held: Vec::new() });
+        let all = look || checkpoint || relief || self.takes_all;
         for (number, worker) in self.workers.iter().enumerate() {
             let answer = CloserLink { worker: Some(number), ..self.answer.clone() };
             // Workers outlive closers, except when the whole engine stops.
@@ -472,7 +485,32 @@ impl Closer {
         if snap.checkpoint && self.cut(false)? {
             return Err(Ending::Stopped);
         }
+        if snap.relief {
+            self.relieve_now()?;
+        }
         snap.held.into_iter().try_for_each(|said| self.hear(said))
+    }
+
+    /// Looks at how much state there is, and does what is due about it.
+    fn relieve(&mut self) -> Result<(), Ending> {
+        let now = self.state.now;
+        if matches!(self.time, Time::Clock(_)) && now - self.state.measured < PUBLISH {
+            return Ok(());
+        }
+        self.state.measured = now;
+        self.budget.measure(&self.stages);
+        if self.state.snap.is_some() || !self.budget.is_exceeded(&self.stages, &self.stats) {
+            return Ok(());
+        }
+        if self.stages.has_panes() {
+            self.ask_workers(false, false, true);
+            return Ok(());
+        }
+        self.relieve_now()
+    }
+
+    fn relieve_now(&mut self) -> Result<(), Ending> {
+        self.budget.relieve(&mut self.stages)?.map_or(Ok(()), |reason| Err(Ending::Failed(reason)))
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -531,51 +569,32 @@ impl Closer {
     /// Emits what is due by `watermark`, and open windows if asked to.
     fn run_stages(&mut self, watermark: EventTime, look: bool) -> Result<(), Ending> {
         let started = self.state.now;
-        let emitted = self.stages.advance(watermark, started)?;
+        let mut has_emitted = false;
+        let Self { stages, output, stats, .. } = self;
+        stages.advance(watermark, started, &mut |emitted| {
+            has_emitted = true;
+            emit(output, stats, emitted, started)
+        })?;
         self.account_late();
         self.state.closed = self.state.closed.max(watermark);
         self.report_broken();
-        let is_work = look || !emitted.is_empty();
-        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| !emitted.is_empty()) {
+        if let Some(checkpoints) = self.checkpoints.as_mut().filter(|_| has_emitted) {
             // What a cut had read before it may close windows only after it.
             checkpoints.has_news = true;
         }
-        self.emit(emitted)?;
         if look {
-            let open = self.stages.look()?;
-            self.emit(open)?;
+            for open in self.stages.look()? {
+                emit(&self.output, &self.stats, open, started)?;
+            }
         }
         if let (Time::Clock(clock), Some(refresh), true) =
-            (&self.time, self.refresh, is_work && (look || self.is_updating))
+            (&self.time, self.refresh, (look || has_emitted) && (look || self.is_updating))
         {
             let ended = clock.now();
             self.state.next_look = ended + Duration(refresh.0.max((ended - started).0 * LOOK_SHARE));
         }
         if self.is_updating {
             self.state.dirty = false;
-        }
-        Ok(())
-    }
-
-    fn emit(&self, emitted: Vec<Emitted>) -> Result<(), Ending> {
-        for emitted in emitted {
-            match emitted {
-                Emitted::Window { window, rows, is_final } => {
-                    if is_final {
-                        self.stats.rows_out.add(rows.num_rows() as u64);
-                    }
-                    self.output.window(window, rows, is_final)?;
-                }
-                Emitted::Append(rows) if rows.num_rows() == 0 => {}
-                Emitted::Append(rows) => {
-                    self.stats.rows_out.add(rows.num_rows() as u64);
-                    self.output.append(rows, self.state.now)?;
-                }
-                Emitted::Update { rows, gone } => {
-                    self.stats.rows_out.add(rows.num_rows() as u64);
-                    self.output.update(&rows, gone.as_deref())?;
-                }
-            }
         }
         Ok(())
     }
@@ -602,6 +621,28 @@ impl Closer {
             }
         }
     }
+}
+
+/// Hands on what the last stage gave.
+fn emit(output: &Output, stats: &QueryStats, emitted: Emitted, now: EventTime) -> Result<(), Ending> {
+    match emitted {
+        Emitted::Window { window, rows, is_final, part } => {
+            if is_final {
+                stats.rows_out.add(rows.num_rows() as u64);
+            }
+            output.window(window, rows, is_final, part)?;
+        }
+        Emitted::Append(rows) if rows.num_rows() == 0 => {}
+        Emitted::Append(rows) => {
+            stats.rows_out.add(rows.num_rows() as u64);
+            output.append(rows, now)?;
+        }
+        Emitted::Update { rows, gone } => {
+            stats.rows_out.add(rows.num_rows() as u64);
+            output.update(&rows, gone.as_deref())?;
+        }
+    }
+    Ok(())
 }
 
 impl Input {

@@ -15,6 +15,7 @@ use crate::close::{ClosePlan, FindReference};
 use crate::engine::Inner;
 use crate::hot::{CompiledFeed, CompiledGroups};
 use crate::live_table::{Holds as TableHolds, LiveTable};
+use crate::memory::Share;
 use crate::message::LeafId;
 use crate::operators::{
     Holds, IntervalJoinOperator, Operator, OverOperator, RowsOperator, Sessions, TopOperator, UpdatingTable,
@@ -36,6 +37,7 @@ pub(crate) struct Prepared {
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) sink: Option<Box<dyn millstream_core::Sink>>,
     pub(crate) stats: Arc<QueryStats>,
+    pub(crate) memory: Arc<Share>,
 }
 
 impl Inner {
@@ -46,13 +48,15 @@ impl Inner {
             Target::LiveTable { settings, .. } => settings.lateness,
             Target::Sink(_) | Target::Client { .. } => Duration(0),
         };
+        let stats = Arc::<QueryStats>::default();
+        let memory = Arc::new(self.memory.share(&stats));
         let mut parts = Vec::new();
         let mut stages = Vec::new();
         for (number, stage) in pipeline.stages.iter().enumerate() {
             // Windows of earlier stages are given once: what reads them could not take them back.
             let is_last = number + 1 == pipeline.stages.len();
             let lateness = if is_last { lateness } else { Duration(0) };
-            stages.push(self.compile_stage(number, stage, lateness, find, &mut parts)?);
+            stages.push(self.compile_stage(number, stage, lateness, find, &memory, &mut parts)?);
         }
         let sources = parts.iter().map(|(source, part)| (part.leaf, Arc::from(source.as_str()))).collect();
         let takes_all =
@@ -61,6 +65,7 @@ impl Inner {
             Target::LiveTable { schema, settings } => {
                 let holds = table_holds(pipeline);
                 let table = LiveTable::new(&plan.name, Arc::clone(schema), pipeline.key.clone(), holds, *settings)?;
+                table.counted_in(memory.account());
                 (Some(Arc::new(table)), None)
             }
             Target::Sink(table) => {
@@ -70,7 +75,7 @@ impl Inner {
             Target::Client { .. } => (None, None),
         };
         let stages = Stages::new(stages, pipeline.key.clone());
-        Ok(Prepared { plan, parts, stages, sources, takes_all, table, sink, stats: Arc::default() })
+        Ok(Prepared { plan, parts, stages, sources, takes_all, table, sink, stats, memory })
     }
 
     fn compile_stage(
@@ -79,6 +84,7 @@ impl Inner {
         stage: &Stage,
         lateness: Duration,
         find: &FindReference<'_>,
+        memory: &Arc<Share>,
         parts: &mut Vec<(String, Arc<Part>)>,
     ) -> Result<RunningStage, SqlError> {
         let window = match stage.operator {
@@ -130,7 +136,7 @@ impl Inner {
             }
         };
         let close = ClosePlan::compile(&self.session, self.runtime.clone(), stage.close.as_ref(), &seen, find)?;
-        let operator = operator(stage, layouts, &seen, lateness, close.is_per_window)?;
+        let operator = operator(stage, layouts, &seen, lateness, &close, memory)?;
         Ok(RunningStage { operator, close, feeds, reads_tables, has_panes })
     }
 }
@@ -140,7 +146,8 @@ fn operator(
     layouts: Vec<Option<PaneLayout>>,
     seen: &[SchemaRef],
     lateness: Duration,
-    one_by_one: bool,
+    close: &ClosePlan,
+    memory: &Arc<Share>,
 ) -> Result<Box<dyn Operator>, SqlError> {
     let missing = || SqlError::new("a stage has too few inputs");
     let first = || stage.leaves.first().ok_or_else(missing);
@@ -158,8 +165,8 @@ fn operator(
             });
             let leaves = leaves.collect::<Result<Vec<_>, SqlError>>()?;
             match spec {
-                WindowSpec::Session { gap } => Box::new(Sessions::new(*gap, leaves, one_by_one)?),
-                _ => Box::new(Windows::new(*spec, lateness, leaves)),
+                WindowSpec::Session { gap } => Box::new(Sessions::new(*gap, leaves, close.is_per_window)?),
+                _ => Box::new(Windows::new(*spec, lateness, leaves, close.is_row_wise, Arc::clone(memory))),
             }
         }
         Plan::Updating { ttl } => {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -18,11 +18,13 @@ use millstream_sql::{
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::attached::Part;
+use crate::drift::Drift;
 use crate::durable::{CheckpointSettings, ResumePoint};
 use crate::errors::{ERROR_STREAM, error_stream_schema};
 use crate::faults::FaultLog;
 use crate::lane::Pinning;
 use crate::live_table::{Holds, LiveTable};
+use crate::memory::{MemoryInfo, MemoryPool, MemorySettings, Share};
 use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::output::Captured;
@@ -36,6 +38,8 @@ use crate::worker::Worker;
 pub(crate) const CLOSER_QUEUE: usize = 1024;
 /// `error_stream` keeps the newest of these.
 const ERROR_STREAM_ROWS: usize = 10_000;
+/// …and of these those that take no more than this together: a row may have megabytes.
+const ERROR_STREAM_BYTES: usize = 64 << 20;
 /// More continuous queries than this are refused: each has a thread.
 pub(crate) const MAX_QUERIES: usize = 1000;
 
@@ -50,6 +54,8 @@ pub struct Settings {
     pub replay_time: bool,
     /// Where state is kept; `None`: it ends with the process.
     pub checkpoints: Option<CheckpointSettings>,
+    /// How much memory state may take.
+    pub memory: MemorySettings,
 }
 
 /// What a statement did.
@@ -194,6 +200,7 @@ pub(crate) struct Inner {
     pub(crate) session: Session,
     pub(crate) workers: Vec<Sender<ToWorker>>,
     pub(crate) budget: Arc<Semaphore>,
+    pub(crate) memory: Arc<MemoryPool>,
     pub(crate) errors: Arc<LiveTable>,
     pub(crate) faults: FaultLog,
     pub(crate) references: References,
@@ -230,6 +237,8 @@ pub(crate) struct Lane {
     pub(crate) opened: Arc<AtomicUsize>,
     /// The lane it catches up with.
     pub(crate) merge: Option<Arc<Merge>>,
+    /// Makes shards wait that run ahead; not of files, which are read in turn.
+    pub(crate) drift: Option<Arc<Drift>>,
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) readers: HashSet<QueryId>,
 }
@@ -242,6 +251,8 @@ pub(crate) struct Query {
     pub(crate) parts: Vec<(String, Arc<Part>)>,
     pub(crate) closer: Sender<Said>,
     pub(crate) stats: Arc<QueryStats>,
+    /// Its closer's.
+    pub(crate) memory: Weak<Share>,
     pub(crate) state: watch::Sender<QueryState>,
     pub(crate) table: Option<Arc<LiveTable>>,
     pub(crate) started: EventTime,
@@ -320,6 +331,10 @@ impl Engine {
         runtime: tokio::runtime::Handle,
     ) -> Result<Self, SqlError> {
         let session = Session::new(Arc::clone(&clock))?;
+        let memory = MemoryPool::open(&settings.memory).map_err(|error| {
+            let folder = settings.memory.spill.as_deref().unwrap_or(std::path::Path::new("")).display();
+            SqlError::new(format!("the folder {folder} for state on disk cannot be emptied: {error}"))
+        })?;
         let kept = LiveTableSettings {
             retention: None,
             max_rows: ERROR_STREAM_ROWS,
@@ -328,7 +343,7 @@ impl Engine {
             lateness: millstream_core::Duration(0),
         };
         let errors = LiveTable::new(ERROR_STREAM, error_stream_schema(), Vec::new(), Holds::Appended, kept)?;
-        let errors = Arc::new(errors);
+        let errors = Arc::new(errors.with_max_bytes(ERROR_STREAM_BYTES));
         let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
         let (merged_sender, mut merged) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
@@ -346,6 +361,7 @@ impl Engine {
         let inner = Inner {
             connectors,
             clock,
+            memory,
             budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
             settings,
             capture,
@@ -408,6 +424,11 @@ impl Engine {
             return Some(Arc::clone(&self.inner.errors));
         }
         self.inner.lock().queries.get(name).and_then(|query| query.table.clone())
+    }
+
+    /// How much memory the state of all queries takes, and may take.
+    pub fn memory(&self) -> MemoryInfo {
+        self.inner.memory.info()
     }
 
     /// The counters of every source table that is read.

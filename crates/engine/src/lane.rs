@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
-use millstream_core::{BoxFuture, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
+use millstream_core::{BoxFuture, Clock, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::drift::Drift;
 use crate::merge::Merge;
 use crate::message::{LaneId, ToWorker, Unsettled};
 
@@ -30,6 +31,9 @@ pub(crate) struct LaneOutput {
     pub(crate) opened: Arc<AtomicUsize>,
     /// Set while the lane catches up with another.
     pub(crate) merge: Option<Arc<Merge>>,
+    /// Makes shards that run ahead wait. `None`: the source reads its shards one after another, in an order of its own.
+    pub(crate) drift: Option<Arc<Drift>>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Turns true when the lane is to stop.
     pub(crate) stopped: watch::Receiver<bool>,
 }
@@ -79,6 +83,14 @@ impl SourceOutput for LaneOutput {
             }
             if let SourceEvent::ShardOpened { shard, parents } = event {
                 return self.open_shard(&shard, &parents);
+            }
+            if let Some(drift) = &self.drift {
+                match &event {
+                    SourceEvent::Chunk(chunk) => drift.wait(&chunk.shard, self.clock.as_ref()).await,
+                    SourceEvent::Tip { shard, .. } => drift.at_tip(shard),
+                    SourceEvent::ShardClosed { shard } => drift.closed(shard),
+                    SourceEvent::ShardOpened { .. } | SourceEvent::Watermark { .. } | SourceEvent::Behind { .. } => {}
+                }
             }
             let bytes = match &event {
                 SourceEvent::Chunk(chunk) => chunk.payload_bytes().max(EVENT_BYTES),

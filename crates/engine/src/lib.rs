@@ -12,12 +12,14 @@
 
 mod attached;
 mod batch;
+mod budget;
 mod check;
 mod checkpoint;
 mod close;
 mod closer;
 mod compile;
 mod control;
+mod drift;
 mod durable;
 mod engine;
 mod errors;
@@ -28,6 +30,7 @@ mod hot;
 mod lane;
 mod live_table;
 mod lookup;
+mod memory;
 mod merge;
 mod message;
 mod operators;
@@ -40,6 +43,7 @@ mod sabotage;
 mod simulation;
 mod slices;
 mod source;
+mod spill;
 mod stages;
 mod start;
 mod stats;
@@ -55,5 +59,6 @@ pub use engine::{
 };
 pub use errors::{ERROR_STREAM, error_stream_schema};
 pub use live_table::{Change, ChangeKind, LiveTable, Snapshot};
+pub use memory::{MemoryInfo, MemorySettings};
 pub use output::Captured;
 pub use stats::{CheckpointInfo, Counter, QueryStats, ShardStats, SourceStats};

@@ -17,11 +17,16 @@ use millstream_sql::LiveTableSettings;
 use tokio::sync::watch;
 
 use crate::checkpoint::{Saved, SavedChunk, Saver, Slot};
+use crate::memory::Account;
 
 /// Watchers who missed more rows than this start from a snapshot.
 const MAX_KEPT_CHANGE_ROWS: usize = 50_000;
 /// …or more changes than this.
 const MAX_KEPT_CHANGES: usize = 2_000;
+/// …or more bytes: a row may have megabytes.
+const MAX_KEPT_CHANGE_BYTES: usize = 64 << 20;
+/// What a key and its row take beside their bytes where they are kept by key.
+const ENTRY_BYTES: usize = 110;
 
 /// What became of some rows.
 #[derive(Clone, Debug)]
@@ -63,15 +68,21 @@ struct State {
     settings: LiveTableSettings,
     content: Content,
     converters: Converters,
+    /// Appended rows go beyond this.
+    max_bytes: usize,
+    /// Bytes of the content; of what is kept by key about.
+    bytes: usize,
+    account: Option<Account>,
     changes: VecDeque<Arc<Change>>,
     change_rows: usize,
+    change_bytes: usize,
     last_change: u64,
     watermark: EventTime,
 }
 
 enum Content {
-    /// Rows that are replaced window by window.
-    Windows(BTreeMap<Window, WindowRows>),
+    /// Rows that are replaced window by window, by the window and the part of it: most have one.
+    Windows(BTreeMap<(Window, usize), WindowRows>),
     /// One row for each key.
     Keyed(HashMap<OwnedRow, OwnedRow>),
     /// Rows in the order they came.
@@ -85,6 +96,13 @@ struct AppendedRows {
     /// So many rows before these are gone already.
     gone: usize,
     slot: Slot,
+    bytes: usize,
+}
+
+impl AppendedRows {
+    fn new(came: EventTime, rows: RecordBatch, gone: usize, slot: Slot) -> Self {
+        Self { bytes: rows.get_array_memory_size(), came, rows, gone, slot }
+    }
 }
 
 struct WindowRows {
@@ -93,6 +111,13 @@ struct WindowRows {
     slot: Slot,
     /// Key to row, while the window is open: what the next view is compared with.
     open: Option<HashMap<OwnedRow, OwnedRow>>,
+}
+
+impl WindowRows {
+    fn bytes(&self) -> usize {
+        let rows = self.rows.get_array_memory_size();
+        rows + self.open.as_ref().map_or(0, |open| rows + open.len() * ENTRY_BYTES)
+    }
 }
 
 struct Converters {
@@ -132,12 +157,29 @@ impl LiveTable {
             settings,
             content,
             converters,
+            max_bytes: usize::MAX,
+            bytes: 0,
+            account: None,
             changes: VecDeque::new(),
             change_rows: 0,
+            change_bytes: 0,
             last_change: 0,
             watermark: EventTime::MIN,
         };
         Ok(Self { name: name.to_owned(), schema, key, state: RwLock::new(state), newest: watch::Sender::new(0) })
+    }
+
+    /// Keeps at most so many bytes of rows that are appended.
+    pub(crate) fn with_max_bytes(self, max_bytes: usize) -> Self {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).max_bytes = max_bytes;
+        self
+    }
+
+    /// Counts here what it keeps.
+    pub(crate) fn counted_in(&self, account: Account) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.account = Some(account);
+        state.count();
     }
 
     /// The name of the table and of its query.
@@ -191,6 +233,9 @@ impl LiveTable {
                 state.record(ChangeKind::Delete, rows);
             }
             std::mem::swap(&mut state.content, &mut from.content);
+            std::mem::swap(&mut state.bytes, &mut from.bytes);
+            // The query that wrote this is gone, and with it what it counted.
+            state.account = from.account.take();
             state.settings = from.settings;
             state.watermark = from.watermark;
             for rows in self.rows(state)? {
@@ -229,6 +274,7 @@ impl LiveTable {
     fn write(&self, change: impl FnOnce(&mut State) -> Result<()>) -> Result<()> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut state)?;
+        state.count();
         drop(state);
         self.newest.send_modify(|version| *version += 1);
         Ok(())
@@ -239,21 +285,55 @@ impl LiveTable {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
-    /// The rows of a window, whole. `is_final`: they will not change any more.
-    pub(crate) fn replace_window(&self, window: Window, rows: &RecordBatch, is_final: bool) -> Result<()> {
+    /// The rows with the column that says whether they will change.
+    fn marked(&self, rows: &RecordBatch, is_final: bool) -> Result<RecordBatch> {
         let mut columns = rows.columns().to_vec();
         columns.push(Arc::new(BooleanArray::from(vec![is_final; rows.num_rows()])));
-        let rows = self.batch(columns, rows.num_rows())?;
+        self.batch(columns, rows.num_rows())
+    }
+
+    /// More rows of a window that was given a part of; those will not change any more.
+    pub(crate) fn add_to_window(&self, window: Window, rows: &RecordBatch) -> Result<()> {
+        let rows = self.marked(rows, true)?;
+        self.write(|state| {
+            if rows.num_rows() > 0 {
+                state.add_part(window, WindowRows { rows: rows.clone(), slot: Slot::default(), open: None });
+            }
+            state.record(ChangeKind::Upsert, rows);
+            state.enforce();
+            Ok(())
+        })
+    }
+
+    /// The first part of a window that is given in parts: what was shown of it goes.
+    pub(crate) fn begin_window(&self, window: Window, rows: &RecordBatch) -> Result<()> {
+        self.write(|state| {
+            for former in state.take_window(window) {
+                state.record(ChangeKind::Delete, former.rows);
+            }
+            Ok(())
+        })?;
+        self.add_to_window(window, rows)
+    }
+
+    /// The rows of a window, whole. `is_final`: they will not change any more.
+    pub(crate) fn replace_window(&self, window: Window, rows: &RecordBatch, is_final: bool) -> Result<()> {
+        if is_final && !self.read(|state| state.has_window(window)) {
+            // Nothing to be compared with: large windows are spared the work and the memory.
+            return self.add_to_window(window, rows);
+        }
+        let rows = self.marked(rows, is_final)?;
         self.write(|state| {
             let keys = state.converters.keys(&rows, &self.key)?;
             let encoded = state.converters.row.convert_columns(rows.columns())?;
-            let Content::Windows(windows) = &mut state.content else { return Ok(()) };
-            let before = match windows.remove(&window) {
-                Some(WindowRows { open: Some(open), .. }) => open,
-                // A window that was final is given again with rows that came late.
-                Some(WindowRows { rows, open: None, .. }) => state.converters.by_key(&rows, &self.key)?,
-                None => HashMap::new(),
-            };
+            let mut before = HashMap::new();
+            for former in state.take_window(window) {
+                match former.open {
+                    Some(open) => before = open,
+                    // A window that was final is given again with rows that came late.
+                    None => before.extend(state.converters.by_key(&former.rows, &self.key)?),
+                }
+            }
             let changed: Vec<u32> = (0..)
                 .zip(encoded.iter().zip(&keys))
                 .filter(|(_, (row, key))| before.get(*key).is_none_or(|old| old.row() != *row))
@@ -268,7 +348,7 @@ impl LiveTable {
             let changed = take_record_batch(&rows, &UInt32Array::from(changed))?;
             if rows.num_rows() > 0 {
                 let open = (!is_final).then_some(now);
-                windows.insert(window, WindowRows { rows, slot: Slot::default(), open });
+                state.add_part(window, WindowRows { rows, slot: Slot::default(), open });
             }
             if gone_rows > 0 {
                 state.record(ChangeKind::Delete, self.batch(gone, gone_rows)?);
@@ -286,7 +366,11 @@ impl LiveTable {
             let encoded = state.converters.row.convert_columns(rows.columns())?;
             let Content::Keyed(content) = &mut state.content else { return Ok(()) };
             for (key, row) in keys.into_iter().zip(encoded.iter()) {
-                content.insert(key, row.owned());
+                state.bytes += ENTRY_BYTES + key.as_ref().len() + row.as_ref().len();
+                let length = key.as_ref().len();
+                if let Some(former) = content.insert(key, row.owned()) {
+                    state.bytes -= ENTRY_BYTES + length + former.as_ref().len();
+                }
             }
             state.record(ChangeKind::Upsert, rows.clone());
             Ok(())
@@ -297,13 +381,16 @@ impl LiveTable {
     pub(crate) fn delete(&self, keys: &[ArrayRef]) -> Result<()> {
         self.write(|state| {
             let Content::Keyed(content) = &mut state.content else { return Ok(()) };
-            let gone: Vec<OwnedRow> = if keys.is_empty() {
-                content.drain().map(|(_, row)| row).collect()
+            let gone: Vec<(OwnedRow, OwnedRow)> = if keys.is_empty() {
+                content.drain().collect()
             } else {
                 let keys = state.converters.key.convert_columns(keys)?;
-                keys.iter().filter_map(|key| content.remove(&key.owned())).collect()
+                keys.iter().filter_map(|key| content.remove_entry(&key.owned())).collect()
             };
-            let rows = state.converters.row.convert_rows(gone.iter().map(OwnedRow::row))?;
+            for (key, row) in &gone {
+                state.bytes -= ENTRY_BYTES + key.as_ref().len() + row.as_ref().len();
+            }
+            let rows = state.converters.row.convert_rows(gone.iter().map(|(_, row)| row.row()))?;
             if !gone.is_empty() {
                 state.record(ChangeKind::Delete, self.batch(rows, gone.len())?);
             }
@@ -318,7 +405,9 @@ impl LiveTable {
         }
         self.write(|state| {
             let Content::Appended(content) = &mut state.content else { return Ok(()) };
-            content.push_back(AppendedRows { came: now, rows: rows.clone(), gone: 0, slot: Slot::default() });
+            let appended = AppendedRows::new(now, rows.clone(), 0, Slot::default());
+            state.bytes += appended.bytes;
+            content.push_back(appended);
             state.record(ChangeKind::Upsert, rows);
             state.enforce_appended(now);
             Ok(())
@@ -329,9 +418,9 @@ impl LiveTable {
     /// query's state again, unless it `is_finished` and gives nothing any more.
     pub(crate) fn save(&self, saver: &mut Saver, is_finished: bool) -> Result<()> {
         saver.scope("table");
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *self.state.write().unwrap_or_else(PoisonError::into_inner);
         let keyed = match &state.content {
-            Content::Keyed(_) if is_finished => self.rows(&state)?,
+            Content::Keyed(_) if is_finished => self.rows(state)?,
             _ => Vec::new(),
         };
         for rows in keyed {
@@ -339,14 +428,15 @@ impl LiveTable {
         }
         match &mut state.content {
             Content::Windows(windows) => {
-                for (window, kept) in windows.iter_mut().filter(|(_, kept)| kept.open.is_none()) {
+                for ((window, _), kept) in windows.iter_mut().filter(|(_, kept)| kept.open.is_none()) {
                     let WindowRows { rows, slot, .. } = kept;
                     saver.chunk(slot, "windows", &(window.start.0, window.end.0), || Ok(rows.clone()))?;
                 }
             }
             Content::Appended(content) => {
                 bring_together(content, &self.schema)?;
-                for AppendedRows { came, rows, gone, slot } in content {
+                state.bytes = content.iter().map(|appended| appended.bytes).sum();
+                for AppendedRows { came, rows, gone, slot, .. } in content {
                     if *slot == Slot::default() {
                         *gone = 0;
                     }
@@ -366,24 +456,24 @@ impl LiveTable {
             self.upsert(&renamed(&chunk, &self.schema)?.0)?;
         }
         self.write(|state| {
+            for chunk in windows {
+                let (start, end): (i64, i64) = chunk.note()?;
+                let window = Window { start: EventTime(start), end: EventTime(end) };
+                let (rows, slot) = renamed(&chunk, &self.schema)?;
+                state.add_part(window, WindowRows { rows, slot, open: None });
+            }
             match &mut state.content {
-                Content::Windows(content) => {
-                    for chunk in windows {
-                        let (start, end): (i64, i64) = chunk.note()?;
-                        let window = Window { start: EventTime(start), end: EventTime(end) };
-                        let (rows, slot) = renamed(&chunk, &self.schema)?;
-                        content.insert(window, WindowRows { rows, slot, open: None });
-                    }
-                }
                 Content::Appended(content) => {
                     for chunk in appended {
                         let (came, gone): (i64, usize) = chunk.note()?;
                         let (rows, slot) = renamed(&chunk, &self.schema)?;
                         let rows = rows.slice(gone.min(rows.num_rows()), rows.num_rows().saturating_sub(gone));
-                        content.push_back(AppendedRows { came: EventTime(came), rows, gone, slot });
+                        let appended = AppendedRows::new(EventTime(came), rows, gone, slot);
+                        state.bytes += appended.bytes;
+                        content.push_back(appended);
                     }
                 }
-                Content::Keyed(_) => {}
+                Content::Windows(_) | Content::Keyed(_) => {}
             }
             Ok(())
         })
@@ -407,7 +497,7 @@ fn bring_together(content: &mut VecDeque<AppendedRows>, schema: &SchemaRef) -> R
     };
     let rows = concat_batches(schema, content.range(new..).map(|appended| &appended.rows))?;
     content.truncate(new);
-    content.push_back(AppendedRows { came, rows, gone: 0, slot: Slot::default() });
+    content.push_back(AppendedRows::new(came, rows, 0, Slot::default()));
     Ok(())
 }
 
@@ -454,16 +544,51 @@ impl State {
         }
     }
 
+    /// Says how much is kept.
+    fn count(&mut self) {
+        let bytes = self.bytes;
+        if let Some(account) = &mut self.account {
+            account.set(bytes);
+        }
+    }
+
+    fn has_window(&self, window: Window) -> bool {
+        let Content::Windows(windows) = &self.content else { return false };
+        windows.range((window, 0)..=(window, usize::MAX)).next().is_some()
+    }
+
+    /// Takes a window out, in parts.
+    fn take_window(&mut self, window: Window) -> Vec<WindowRows> {
+        let Content::Windows(windows) = &mut self.content else { return Vec::new() };
+        let parts: Vec<WindowRows> =
+            windows.extract_if((window, 0)..=(window, usize::MAX), |_, _| true).map(|(_, part)| part).collect();
+        self.bytes -= parts.iter().map(WindowRows::bytes).sum::<usize>();
+        parts
+    }
+
+    fn add_part(&mut self, window: Window, part: WindowRows) {
+        let Content::Windows(windows) = &mut self.content else { return };
+        self.bytes += part.bytes();
+        let last = windows.range((window, 0)..=(window, usize::MAX)).next_back();
+        let number = last.map_or(0, |((_, number), _)| number + 1);
+        windows.insert((window, number), part);
+    }
+
     fn record(&mut self, kind: ChangeKind, rows: RecordBatch) {
         if rows.num_rows() == 0 {
             return;
         }
         self.last_change += 1;
         self.change_rows += rows.num_rows();
+        self.change_bytes += rows.get_array_memory_size();
         self.changes.push_back(Arc::new(Change { id: self.last_change, kind, rows }));
-        while self.change_rows > MAX_KEPT_CHANGE_ROWS || self.changes.len() > MAX_KEPT_CHANGES {
+        while self.change_rows > MAX_KEPT_CHANGE_ROWS
+            || self.changes.len() > MAX_KEPT_CHANGES
+            || self.change_bytes > MAX_KEPT_CHANGE_BYTES
+        {
             let Some(oldest) = self.changes.pop_front() else { break };
             self.change_rows -= oldest.rows.num_rows();
+            self.change_bytes -= oldest.rows.get_array_memory_size();
         }
     }
 
@@ -475,13 +600,16 @@ impl State {
             settings.retention.is_some_and(|kept| self.watermark > EventTime::MIN && window.end + kept < self.watermark)
         };
         let mut gone = Vec::new();
+        let newest = windows.last_key_value().map(|((window, _), _)| *window);
         while let Some(oldest) = windows.first_entry() {
+            let (window, _) = oldest.key();
             // The newest window stays even when it alone is over the limit: the query decides its rows.
-            if !expired(oldest.key()) && (rows <= settings.max_rows || rows == oldest.get().rows.num_rows()) {
+            if !expired(window) && (rows <= settings.max_rows || Some(*window) == newest) {
                 break;
             }
             let window = oldest.remove();
             rows -= window.rows.num_rows();
+            self.bytes -= window.bytes();
             gone.push(window.rows);
         }
         for rows in gone {
@@ -496,12 +624,14 @@ impl State {
         while let Some(oldest) = content.front_mut() {
             let expired = settings.retention.is_some_and(|kept| oldest.came + kept < now);
             let length = oldest.rows.num_rows();
-            let over = if expired { length } else { rows.saturating_sub(settings.max_rows).min(length) };
+            let is_over = expired || self.bytes > self.max_bytes;
+            let over = if is_over { length } else { rows.saturating_sub(settings.max_rows).min(length) };
             if over == 0 {
                 break;
             }
             rows -= over;
             if over == length {
+                self.bytes -= oldest.bytes;
                 gone.extend(content.pop_front().map(|oldest| oldest.rows));
             } else {
                 gone.push(oldest.rows.slice(0, over));

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::attached::Attachment;
 use crate::checkpoint::Done;
+use crate::drift::Drift;
 use crate::live_table::LiveTable;
 use crate::merge::Merge;
 use crate::pane::Delta;
@@ -45,6 +46,7 @@ pub(crate) enum ToWorker {
         /// How far event time of those shards had come there.
         watermarks: HashMap<ShardId, EventTime>,
         merge: Option<Arc<Merge>>,
+        drift: Arc<Drift>,
     },
     /// Something a reader saw. The permit is the place it takes in the queue.
     Event { lane: LaneId, event: SourceEvent, permit: Option<OwnedSemaphorePermit> },

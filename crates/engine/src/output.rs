@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::checkpoint::Saver;
 use crate::live_table::LiveTable;
+use crate::stages::Part;
 
 /// Emissions that may wait for a slow sink before its query waits too.
 pub(crate) const SINK_QUEUE: usize = if cfg!(test) { 1 << 16 } else { 64 };
@@ -60,11 +61,21 @@ impl Output {
         matches!(self, Self::LiveTable(_, None))
     }
 
-    /// The rows of a window.
-    pub(crate) fn window(&self, window: Window, rows: RecordBatch, is_final: bool) -> Result<(), OutputError> {
+    /// The rows of a window, or a part of them.
+    pub(crate) fn window(
+        &self,
+        window: Window,
+        rows: RecordBatch,
+        is_final: bool,
+        part: Part,
+    ) -> Result<(), OutputError> {
         match self {
             Self::LiveTable(table, capture) => {
-                table.replace_window(window, &rows, is_final)?;
+                match part {
+                    Part::Whole => table.replace_window(window, &rows, is_final)?,
+                    Part::First => table.begin_window(window, &rows)?,
+                    Part::Later => table.add_to_window(window, &rows)?,
+                }
                 if is_final { capture_rows(table, capture.as_ref(), rows) } else { Ok(()) }
             }
             Self::Sink(_) | Self::Client(_) if !is_final || rows.num_rows() == 0 => Ok(()),

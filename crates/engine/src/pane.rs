@@ -37,7 +37,13 @@ pub(crate) struct PaneTable {
     touched: bool,
     /// Group numbers of the batch at hand; kept to save the allocation.
     scratch: Vec<usize>,
+    /// Bytes when last measured, and rows since: to measure is not for every batch.
+    bytes: usize,
+    unmeasured: usize,
 }
+
+/// A table is measured again when so many rows have come, and at least an eighth of its groups.
+const MEASURE_ROWS: usize = 1024;
 
 /// The arguments of one aggregate for a batch.
 pub(crate) struct Arguments {
@@ -62,6 +68,11 @@ impl Delta {
     /// How many groups it has.
     pub(crate) fn groups(&self) -> usize {
         self.groups
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.keys.iter().chain(self.states.iter().flatten()).map(|column| column.get_array_memory_size()).sum()
     }
 
     pub(crate) fn keys(&self) -> &[ArrayRef] {
@@ -95,7 +106,15 @@ impl PaneLayout {
             Some(new_group_values(Arc::clone(&self.keys), &GroupOrdering::None)?)
         };
         let accumulators = self.functions.iter().map(|function| self.accumulator(function)).collect::<Result<_>>()?;
-        Ok(PaneTable { layout: self.clone(), groups, accumulators, touched: false, scratch: Vec::new() })
+        Ok(PaneTable {
+            layout: self.clone(),
+            groups,
+            accumulators,
+            touched: false,
+            scratch: Vec::new(),
+            bytes: 0,
+            unmeasured: 0,
+        })
     }
 
     /// One table with everything the deltas hold.
@@ -109,6 +128,11 @@ impl PaneLayout {
     pub(crate) fn with_keys(&self, more: impl IntoIterator<Item = Arc<Field>>) -> Self {
         let keys = self.keys.fields().iter().cloned().chain(more);
         Self { keys: Arc::new(Schema::new(keys.collect::<Vec<_>>())), ..self.clone() }
+    }
+
+    /// The same without aggregates.
+    pub(crate) fn keys_only(&self) -> Self {
+        Self { functions: Vec::new(), ..self.clone() }
     }
 
     /// How many state columns each aggregate has.
@@ -141,6 +165,7 @@ impl PaneTable {
             return Ok(());
         }
         let groups = self.intern(rows, keys)?;
+        self.unmeasured += rows;
         let functions = &self.layout.functions;
         for ((accumulator, arguments), function) in self.accumulators.iter_mut().zip(arguments).zip(functions) {
             if needs_sorted_input(function) {
@@ -179,6 +204,21 @@ impl PaneTable {
                 Ok(1)
             }
         }
+    }
+
+    /// How many groups there are.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.as_ref().map_or(usize::from(self.touched), |groups| groups.len())
+    }
+
+    /// Bytes of memory, as of some rows ago.
+    pub(crate) fn bytes(&mut self) -> usize {
+        if self.bytes == 0 || self.unmeasured >= MEASURE_ROWS.max(self.groups() / 8) {
+            let of_groups = self.groups.as_ref().map_or(0, |groups| groups.size());
+            self.bytes = of_groups + self.accumulators.iter().map(|state| state.size()).sum::<usize>();
+            self.unmeasured = 0;
+        }
+        self.bytes
     }
 
     /// Whether nothing has come yet.

@@ -25,6 +25,7 @@ pub(crate) enum Emitted {
         window: Window,
         rows: RecordBatch,
         is_final: bool,
+        part: Part,
     },
     Append(RecordBatch),
     /// Changed rows, and the keys of rows that are gone.
@@ -32,6 +33,14 @@ pub(crate) enum Emitted {
         rows: RecordBatch,
         gone: Option<Vec<ArrayRef>>,
     },
+}
+
+/// What the rows of a window are of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    First,
+    Later,
 }
 
 /// An operator, what feeds it from earlier stages, and CLOSE.
@@ -110,27 +119,62 @@ impl Stages {
         sizes.fold((0, 0), |(windows, groups), (more, others)| (windows + more, groups + others))
     }
 
-    /// Runs every stage up to `watermark`.
-    pub(crate) fn advance(&mut self, watermark: EventTime, now: EventTime) -> Result<Vec<Emitted>> {
-        let mut emitted = Vec::new();
+    /// How many groups and rows there may be at the most.
+    pub(crate) fn groups_at_most(&self) -> usize {
+        self.chain.iter().map(|stage| stage.operator.groups_at_most()).sum()
+    }
+
+    /// How many groups and rows there are.
+    pub(crate) fn count_groups(&self) -> Result<usize> {
+        self.chain.iter().map(|stage| stage.operator.count_groups()).sum()
+    }
+
+    /// Bytes of memory that the state takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.chain.iter().map(|stage| stage.operator.bytes()).sum()
+    }
+
+    /// Moves cold state to disk until memory takes `wanted` bytes less; answers how many.
+    pub(crate) fn spill(&mut self, wanted: u64) -> Result<u64> {
+        self.chain.iter_mut().try_fold(0, |freed, stage| {
+            let left = wanted.saturating_sub(freed);
+            if left == 0 { Ok(freed) } else { Ok(freed + stage.operator.spill(left)?) }
+        })
+    }
+
+    /// Runs every stage up to `watermark`. What the last one gives is emitted one after another: all together may be
+    /// more than there is memory for.
+    pub(crate) fn advance<E: From<DataFusionError>>(
+        &mut self,
+        watermark: EventTime,
+        now: EventTime,
+        emit: &mut dyn FnMut(Emitted) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         for index in 0..self.chain.len() {
             let stage = &self.chain[index];
             let earlier = stage.feeds.iter().map(|feed| self.chain[feed.from].operator.watermark());
             let own = stage.reads_tables.then_some(watermark);
             let reached = earlier.chain(own).min().unwrap_or(watermark);
             let stage = &mut self.chain[index];
-            let given = stage.operator.advance(reached, now)?;
-            emitted = stage.close_all(given, &self.key, &mut self.broken)?;
-            for later in index + 1..self.chain.len() {
-                let RunningStage { feeds, operator, .. } = &mut self.chain[later];
-                for feed in feeds.iter().filter(|feed| feed.from == index) {
-                    for rows in &emitted {
-                        self.late.extend(feed.push(rows, operator.as_mut(), &mut self.broken)?);
+            for given in stage.operator.advance(reached, now)? {
+                let mut given = Some(given);
+                let mut part = Part::Whole;
+                while let Some(emitted) =
+                    self.chain[index].close_next(&mut given, &mut part, &self.key, &mut self.broken)?
+                {
+                    if index + 1 == self.chain.len() {
+                        emit(emitted)?;
+                        continue;
+                    }
+                    for RunningStage { feeds, operator, .. } in &mut self.chain[index + 1..] {
+                        for feed in feeds.iter().filter(|feed| feed.from == index) {
+                            self.late.extend(feed.push(&emitted, operator.as_mut(), &mut self.broken)?);
+                        }
                     }
                 }
             }
         }
-        Ok(emitted)
+        Ok(())
     }
 
     /// Checkpoints are going to be taken.
@@ -163,7 +207,7 @@ impl Stages {
     pub(crate) fn look(&mut self) -> Result<Vec<Emitted>> {
         let Some(stage) = self.chain.last_mut() else { return Ok(Vec::new()) };
         let given = stage.operator.look()?;
-        stage.close_all(given, &self.key, &mut self.broken)
+        given.into_iter().map(|given| stage.close_one(given, &self.key, &mut self.broken)).collect()
     }
 
     /// The rows that CLOSE failed on since this was last asked.
@@ -173,8 +217,25 @@ impl Stages {
 }
 
 impl RunningStage {
-    fn close_all(&self, given: Vec<Given>, key: &[usize], broken: &mut Vec<Broken>) -> Result<Vec<Emitted>> {
-        given.into_iter().map(|given| self.close_one(given, key, broken)).collect()
+    /// CLOSE over what was given, or over the next part of it.
+    fn close_next(
+        &self,
+        given: &mut Option<Given>,
+        part: &mut Part,
+        key: &[usize],
+        broken: &mut Vec<Broken>,
+    ) -> Result<Option<Emitted>> {
+        let Some(Given::Parts { window, parts, is_final }) = given else {
+            return given.take().map(|given| self.close_one(given, key, broken)).transpose();
+        };
+        let (window, is_final) = (*window, *is_final);
+        let Some(rows) = parts.next()? else { return Ok(None) };
+        *part = if *part == Part::Whole { Part::First } else { Part::Later };
+        let mut closed = self.close_one(Given::Window { window, leaves: vec![rows], is_final }, key, broken)?;
+        if let Emitted::Window { part: of_closed, .. } = &mut closed {
+            *of_closed = *part;
+        }
+        Ok(Some(closed))
     }
 
     fn close_one(&self, given: Given, key: &[usize], broken: &mut Vec<Broken>) -> Result<Emitted> {
@@ -184,8 +245,10 @@ impl RunningStage {
                 let mut unseen = Vec::new();
                 let told = if is_final { &mut *broken } else { &mut unseen };
                 let of_window = || format!("window [{}, {})", window.start, window.end);
-                Emitted::Window { window, rows: self.run_close(leaves, &of_window, told)?, is_final }
+                let rows = self.run_close(leaves, &of_window, told)?;
+                Emitted::Window { window, rows, is_final, part: Part::Whole }
             }
+            Given::Parts { .. } => return Err(DataFusionError::Internal("the parts of a window at once".to_owned())),
             Given::Rows(leaves) => Emitted::Append(self.run_close(leaves, &|| "rows".to_owned(), broken)?),
             Given::Changed { rows, keys } => {
                 let rows = self.run_close(vec![rows], &|| "changed rows".to_owned(), broken)?;
@@ -244,7 +307,7 @@ impl InnerFeed {
     /// Takes what the earlier stage gave through HOT and into an operator. Answers the rows that came too late for it.
     fn push(&self, emitted: &Emitted, operator: &mut dyn Operator, broken: &mut Vec<Broken>) -> Result<Vec<LateRow>> {
         let (rows, window) = match emitted {
-            Emitted::Window { rows, window, is_final: true } => (rows, Some(*window)),
+            Emitted::Window { rows, window, is_final: true, .. } => (rows, Some(*window)),
             Emitted::Append(rows) => (rows, None),
             Emitted::Window { .. } | Emitted::Update { .. } => return Ok(Vec::new()),
         };

@@ -12,9 +12,11 @@ use millstream_sql::{Pipeline, SqlError, Table, Target};
 use tokio::sync::{mpsc, watch};
 
 use crate::attached::{Attachment, Part};
+use crate::budget::Budget;
 use crate::checkpoint::{Broken, Writer};
 use crate::closer::{Checkpoints, Closer, Ending, Input, State, Time};
 use crate::compile::Prepared;
+use crate::drift::Drift;
 use crate::durable::{Origin, ResumePoint, SourcePoint};
 use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, QueryState, Running};
 use crate::lane::{LaneOutput, read};
@@ -36,7 +38,7 @@ impl Inner {
         key: String,
         started: &mut Vec<String>,
     ) -> Result<Outcome, SqlError> {
-        let Prepared { mut plan, parts, mut stages, sources, takes_all, table, sink, stats } = prepared;
+        let Prepared { mut plan, parts, mut stages, sources, takes_all, table, sink, stats, memory } = prepared;
         let id = QueryId(self.next_id());
         if plan.name.is_empty() {
             plan.name = format!("select_{}", id.0);
@@ -152,6 +154,7 @@ impl Inner {
             takes_all,
             output,
             stats: Arc::clone(&stats),
+            budget: Budget::new(Arc::clone(&memory), plan.settings.max_groups),
             faults: self.faults.clone(),
             time: if self.settings.replay_time { Time::Arrivals } else { Time::Clock(Arc::clone(&self.clock)) },
             refresh,
@@ -168,6 +171,7 @@ impl Inner {
             parts,
             closer: closer_sender,
             stats,
+            memory: Arc::downgrade(&memory),
             state: state_sender,
             table,
             started: now,
@@ -219,6 +223,8 @@ impl Inner {
         }
         for name in started {
             let Some(query) = state.queries.get(name) else { continue };
+            // A closer that has ended reads nothing more.
+            let Some(memory) = query.memory.upgrade() else { continue };
             let read = readings.values().filter(|(_, readers)| readers.contains(name)).map(|(lane, _)| *lane);
             let after = query.resume.sources.iter().map(|(source, point)| (source.clone(), point.offsets.clone()));
             let (after, read) = (Arc::new(after.collect()), read.collect::<Vec<_>>());
@@ -231,6 +237,7 @@ impl Inner {
                     after: Arc::clone(&after),
                     closer: CloserLink { worker: Some(number), inbox: query.closer.clone() },
                     stats: Arc::clone(&query.stats),
+                    memory: Arc::clone(&memory),
                 };
                 // A worker that is gone means that the engine is stopping.
                 let _ = worker.send(ToWorker::Attach(Box::new(attachment)));
@@ -270,6 +277,7 @@ impl Inner {
         let merge =
             main.map(|(main, open)| Arc::new(Merge::new(lane, *main, Arc::clone(&open.opened), self.merged.clone())));
         let opened = Arc::<AtomicUsize>::default();
+        let drift = Drift::new(table.progress.max_drift, Arc::clone(&self.memory));
         for worker in &self.workers {
             let decoder = self.connectors.decoder(&table.decl).map_err(|error| SqlError::new(error.to_string()))?;
             let decoder = Box::new(SourceDecoder::new(Arc::clone(&source.spec), decoder));
@@ -280,6 +288,7 @@ impl Inner {
                 resume: resume.offsets.clone(),
                 watermarks: resume.watermarks.clone(),
                 merge: merge.clone(),
+                drift: Arc::clone(&drift),
             };
             // A worker that is gone means that the engine is stopping.
             let _ = worker.send(message);
@@ -293,7 +302,10 @@ impl Inner {
             // The main lane must go on while they catch up with it.
             main.readers.extend(&readers);
         }
-        state.lanes.insert(lane, Lane { source: name.clone(), opened, merge, stop, readers });
+        state.lanes.insert(
+            lane,
+            Lane { source: name.clone(), opened, merge, drift: is_stream.then_some(drift), stop, readers },
+        );
         Ok(())
     }
 
@@ -314,6 +326,9 @@ impl Inner {
             pinning: Arc::clone(&shared.pinning),
             opened: Arc::clone(&open.opened),
             merge: open.merge.clone(),
+            // The clock of a replay goes by its records: nobody can wait by it.
+            drift: open.drift.clone().filter(|_| !self.settings.replay_time),
+            clock: Arc::clone(&self.clock),
             stopped: open.stop.subscribe(),
         };
         let (engine, name) = (Arc::downgrade(self), name.to_owned());

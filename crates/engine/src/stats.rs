@@ -49,6 +49,12 @@ pub struct QueryStats {
     pub groups: Counter,
     /// Open windows, as of the last look.
     pub open_windows: Counter,
+    /// Bytes of memory that its state takes, its live table among it.
+    pub state_bytes: Counter,
+    /// Bytes of memory whose content was moved to disk so far.
+    pub spilled_bytes: Counter,
+    /// Groups that workers have and have not handed over.
+    pub(crate) pane_groups: Counter,
     /// Its checkpoints.
     pub checkpoints: Arc<CheckpointStats>,
     progress: Mutex<Progress>,

@@ -10,6 +10,7 @@ use crossbeam_channel::Receiver;
 use millstream_core::{Chunk, Duration, EventTime, FormatError, Offset, Offsets, ShardId, SourceEvent};
 
 use crate::attached::{Attached, Attachment};
+use crate::drift::Drift;
 use crate::faults::FaultLog;
 use crate::merge::{Merge, cut_after};
 use crate::message::{LaneId, Progress, ProgressKind, QueryId, ToCloser, ToWorker};
@@ -30,6 +31,7 @@ struct Lane {
     /// Queries that begin further on in a shard than the lane does.
     waiting: HashMap<ShardId, Vec<(Offset, QueryId)>>,
     merge: Option<Arc<Merge>>,
+    drift: Arc<Drift>,
     /// Shards that were handed to the lane it merges into.
     handed_over: HashSet<ShardId>,
     /// Shards that were read to their end.
@@ -62,7 +64,7 @@ impl Worker {
     /// Does what one message asks for. Answers whether there is to be another.
     pub(crate) fn step(&mut self, message: ToWorker) -> bool {
         match message {
-            ToWorker::OpenLane { lane, decoder, stats, resume, watermarks, merge } => {
+            ToWorker::OpenLane { lane, decoder, stats, resume, watermarks, merge, drift } => {
                 let fresh = Lane {
                     source: decoder.spec().table.decl.name.as_str().into(),
                     decoder: *decoder,
@@ -73,6 +75,7 @@ impl Worker {
                     joined: HashMap::new(),
                     waiting: HashMap::new(),
                     merge,
+                    drift,
                     handed_over: HashSet::new(),
                     closed: HashSet::new(),
                     failed: false,
@@ -202,6 +205,7 @@ impl Worker {
             }
             if let Some(behind) = self.lanes.get_mut(&from) {
                 behind.handed_over.insert(shard.clone());
+                behind.drift.closed(shard);
                 behind.waiting.remove(shard);
                 behind.merge.iter().for_each(|merge| merge.shard_done());
             }
@@ -299,6 +303,7 @@ impl Worker {
                 if let Some(lane) = self.lanes.get_mut(&lane_id) {
                     let watermark = lane.watermarks.entry(shard.clone()).or_insert(EventTime::MIN);
                     *watermark = (*watermark).max(time);
+                    lane.drift.moved(&shard, *watermark);
                 }
                 tell(self, &shard, ProgressKind::Told { watermark: time });
             }
@@ -323,6 +328,7 @@ impl Worker {
         let delay = table.time.map_or(Duration(0), |time| time.delay);
         let watermark = lane.watermarks.entry(chunk.shard.clone()).or_insert(EventTime::MIN);
         *watermark = source.latest.map_or(*watermark, |latest| (*watermark).max(latest - delay));
+        lane.drift.moved(&chunk.shard, *watermark);
         let arrival = chunk.last_arrival().unwrap_or(EventTime::MIN);
         let moved = ProgressKind::Moved {
             watermark: *watermark,

@@ -9,11 +9,12 @@ use anyhow::{Context, anyhow, bail};
 use arrow::array::RecordBatch;
 use millstream_connectors::Replay;
 use millstream_core::Clock;
-use millstream_engine::{Captured, ClientRows, Engine, Outcome, Settings, run_batch};
+use millstream_engine::{Captured, ClientRows, Engine, MemorySettings, Outcome, Settings, run_batch};
 use millstream_sql::{Position, parse};
 use tokio::sync::mpsc;
 
 use crate::clock::SystemClock;
+use crate::config;
 use crate::offline::Offline;
 use crate::printer::Printer;
 use crate::scripts::{self, Scripts};
@@ -86,12 +87,23 @@ impl BoundedRun<'_> {
     pub(crate) async fn stream<W: Write>(&self, workers: usize, printer: &mut Printer<W>) -> anyhow::Result<Counts> {
         let (results, captured) = mpsc::channel(PRINT_QUEUE);
         let connectors = self.connectors(results.clone())?;
-        let settings =
-            Settings { workers, queue_bytes: QUEUE_BYTES, replay_time: self.replay.is_some(), checkpoints: None };
+        let spill = std::env::temp_dir().join(format!("millstream-{}", std::process::id()));
+        let memory = MemorySettings { limit: config::memory_limit_of_environment()?, spill: Some(spill.clone()) };
+        let settings = Settings {
+            workers,
+            queue_bytes: QUEUE_BYTES,
+            replay_time: self.replay.is_some(),
+            checkpoints: None,
+            memory,
+        };
         let runtime = tokio::runtime::Handle::current();
         let engine = Engine::start(connectors, self.clock(), settings, Some(results.clone()), runtime)
             .map_err(|error| anyhow!("{}", scripts::located(self.name, &error)))?;
-        stream(&engine, self.name, self.script, results, captured, printer).await
+        let ran = stream(&engine, self.name, self.script, results, captured, printer).await;
+        drop(engine);
+        // Made only if memory was short; its files are gone by now.
+        let _ = std::fs::remove_dir(&spill);
+        ran
     }
 }
 

@@ -14,18 +14,20 @@ use serde::Deserialize;
 
 use crate::cli::ServeFlags;
 use crate::http::Role;
+use crate::usage;
 
 const DEFAULT_FILE: &str = "millstream.toml";
 const DEFAULT_DATA: &str = "millstream-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const PREFIX: &str = "MILLSTREAM_";
 /// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "data",
     "queries",
     "listen",
     "workers",
     "insecure",
+    "memory.limit",
     "aws.region",
     "aws.endpoint_url",
     "checkpoints.dir",
@@ -36,6 +38,9 @@ const KEYS: [&str; 10] = [
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 /// How many checkpoints of a query are kept.
 const CHECKPOINTS_RETAINED: usize = 3;
+/// State takes this part of the machine's memory, unless something else is said: batches on their way, answers and plans
+/// need some too.
+const MEMORY_PERCENT: u64 = 60;
 /// Worker threads beyond this only take memory.
 const MAX_WORKERS: usize = 256;
 
@@ -45,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) queries: Option<PathBuf>,
     pub(crate) listen: SocketAddr,
     pub(crate) workers: usize,
+    /// Bytes of memory that state may take.
+    pub(crate) memory_limit: u64,
     pub(crate) aws: AwsSettings,
     pub(crate) checkpoints: CheckpointConfig,
     pub(crate) tokens: Vec<Token>,
@@ -128,6 +135,7 @@ fn resolve(
             let given = reader.parse("workers", "a number of threads").map_err(wrong)?;
             workers(flags.workers.or(given))?
         },
+        memory_limit: memory_limit(reader.bytes("memory.limit").map_err(wrong)?),
         aws: AwsSettings {
             region: first_of(reader.get("aws.region"), &["AWS_REGION", "AWS_DEFAULT_REGION"], environment),
             endpoint_url: first_of(reader.get("aws.endpoint_url"), &["AWS_ENDPOINT_URL"], environment),
@@ -162,6 +170,18 @@ pub(crate) fn workers(given: Option<usize>) -> anyhow::Result<usize> {
         Some(workers) => bail!("{workers} workers given; expected 1 to {MAX_WORKERS}"),
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
     }
+}
+
+/// Bytes of memory for state: as given, else a part of what the machine has.
+fn memory_limit(given: Option<u64>) -> u64 {
+    given.unwrap_or_else(|| usage::memory_bytes() / 100 * MEMORY_PERCENT)
+}
+
+/// The same where there is no configuration file: as the environment says.
+pub(crate) fn memory_limit_of_environment() -> anyhow::Result<u64> {
+    let variable = variable_of("memory.limit");
+    let given: Options = std::env::var(&variable).ok().map(|value| (variable.clone(), value)).into_iter().collect();
+    Ok(memory_limit(given.reader().bytes(&variable)?))
 }
 
 fn first_of(given: Option<&str>, variables: &[&str], environment: &dyn Fn(&str) -> Option<String>) -> Option<String> {
@@ -229,6 +249,9 @@ mod tests {
         let config = resolved(text, &flags, &environment).unwrap();
         assert_eq!((config.data, config.queries), (PathBuf::from("flag"), Some(PathBuf::from("env"))));
         assert_eq!((config.workers, config.listen.port()), (3, 1));
+        assert!(config.memory_limit > 0, "a part of the machine's");
+        let limited = resolved("[memory]\nlimit = \"2 GB\"", &flags, &[("MILLSTREAM_MEMORY_LIMIT", "4 mb")]).unwrap();
+        assert_eq!(limited.memory_limit, resolved("[memory]\nlimit = \"4 MB\"", &flags, &[]).unwrap().memory_limit);
         assert_eq!(config.aws.region.as_deref(), Some("env"));
         let aws = resolved("", &flags, &[("AWS_DEFAULT_REGION", "eu-central-1")]).unwrap().aws;
         assert_eq!((aws.region.as_deref(), aws.endpoint_url), (Some("eu-central-1"), None));
@@ -254,6 +277,7 @@ mod tests {
             ("listen = \"here\"", "option 'listen': `here` given, expected an address and a port"),
             ("workers = 0", "0 workers given; expected 1 to 256"),
             ("workers = \"many\"", "option 'workers': `many` given, expected a number of threads"),
+            ("[memory]\nlimit = \"much\"", "option 'memory.limit': `much` given"),
             ("data = 1.5", "data: a float given"),
             ("data = ", "TOML parse error at line 1"),
             ("listen = \"0.0.0.0:80\"", "lets everybody on the network in"),

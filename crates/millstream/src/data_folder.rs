@@ -1,5 +1,5 @@
 //! The data folder: one process at a time, streams in `streams/`, definitions in `definitions.sql`, the state of queries
-//! in `checkpoints/`.
+//! in `checkpoints/`, and in `spill/` what memory has no room for.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -45,6 +45,11 @@ impl DataFolder {
     /// Where the state of queries is, unless it is kept elsewhere.
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    /// Where state goes that memory has no room for.
+    pub(crate) fn spill(&self) -> PathBuf {
+        self.path.join("spill")
     }
 
     /// Where the definitions are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use millstream_connectors::{AwsSettings, Context, Registry, checkpoint_store};
 use millstream_core::{Clock, EventTime};
-use millstream_engine::{CheckpointSettings, Engine, Outcome, Script, ScriptError, Settings};
+use millstream_engine::{CheckpointSettings, Engine, MemorySettings, Outcome, Script, ScriptError, Settings};
 use millstream_local_kinesis::Store;
 use millstream_sql::Relation;
 use tokio::sync::watch;
@@ -24,6 +24,7 @@ pub(crate) const QUEUE_BYTES: usize = 64 << 20;
 pub(crate) struct ServiceSettings {
     pub(crate) data: PathBuf,
     pub(crate) workers: usize,
+    pub(crate) memory_limit: u64,
     pub(crate) aws: AwsSettings,
     pub(crate) checkpoints: CheckpointConfig,
     pub(crate) auth: Auth,
@@ -62,6 +63,7 @@ impl Service {
             queue_bytes: QUEUE_BYTES,
             replay_time: false,
             checkpoints: Some(checkpoints),
+            memory: MemorySettings { limit: settings.memory_limit, spill: Some(folder.spill()) },
         };
         let runtime = tokio::runtime::Handle::current();
         let connectors = Arc::new(Registry::new(context));

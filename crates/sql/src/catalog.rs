@@ -68,6 +68,8 @@ pub struct Progress {
     pub idle_policy: IdlePolicy,
     /// A timestamp further than this after its record's arrival does not move the watermark further.
     pub max_future_skew: Duration,
+    /// A shard further ahead of the slowest than this waits for it. `None`: only while memory is short.
+    pub max_drift: Option<Duration>,
 }
 
 impl Table {

@@ -154,8 +154,12 @@ fn resolve_watermark(session: &Session, mark: &WatermarkDef, columns: &[Column])
 
 /// Takes out the options that say how time advances; the rest is the connector's.
 fn split_options(given: &[WithOption]) -> Result<(Progress, Options), OptionError> {
-    const OWN: [&str; 3] =
-        ["scan.watermark.idle-timeout", "scan.watermark.idle-policy", "scan.watermark.max-future-skew"];
+    const OWN: [&str; 4] = [
+        "scan.watermark.idle-timeout",
+        "scan.watermark.idle-policy",
+        "scan.watermark.max-future-skew",
+        "scan.watermark.alignment.max-drift",
+    ];
     let (own, rest): (Vec<_>, Vec<_>) =
         given.iter().map(|option| (option.key.as_str(), option.value.as_str())).partition(|(key, _)| OWN.contains(key));
     let own: Options = own.into_iter().collect();
@@ -167,7 +171,8 @@ fn split_options(given: &[WithOption]) -> Result<(Progress, Options), OptionErro
         _ => IdlePolicy::Close,
     };
     let max_future_skew = reader.duration(OWN[2])?.unwrap_or(DEFAULT_MAX_FUTURE_SKEW);
+    let max_drift = reader.duration(OWN[3])?;
     // Flink's 0 means never idle.
     let idle_timeout = (idle_timeout.0 > 0).then_some(idle_timeout);
-    Ok((Progress { idle_timeout, idle_policy, max_future_skew }, rest.into_iter().collect()))
+    Ok((Progress { idle_timeout, idle_policy, max_future_skew, max_drift }, rest.into_iter().collect()))
 }

@@ -1,13 +1,17 @@
 //! Chunks as bytes: Arrow IPC streams, compressed, one after another in the data file of a checkpoint.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+
+use crate::spill::Spilled;
 
 /// Where a chunk is, and what its bytes add up to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -19,18 +23,40 @@ pub(crate) struct ChunkPlace {
     pub(crate) rows: u64,
 }
 
+/// The rows of a chunk before it is written.
+#[derive(Debug)]
+pub(crate) enum ChunkRows {
+    Batch(RecordBatch),
+    /// On disk already, in another form. Read when the chunk is written: it is there because memory is short.
+    Spilled(Arc<Spilled>),
+}
+
+impl From<RecordBatch> for ChunkRows {
+    fn from(rows: RecordBatch) -> Self {
+        Self::Batch(rows)
+    }
+}
+
+impl ChunkRows {
+    fn batches(&self) -> Result<Vec<RecordBatch>, ArrowError> {
+        match self {
+            Self::Batch(rows) => Ok(vec![rows.clone()]),
+            Self::Spilled(spilled) => spilled.read(None).map_err(|error| ArrowError::ExternalError(Box::new(error))),
+        }
+    }
+}
+
 /// Writes chunks into one file; answers its bytes and where each chunk is.
-pub(crate) fn encode(
-    file: &str,
-    chunks: &[(u64, RecordBatch)],
-) -> Result<(Vec<u8>, Vec<(u64, ChunkPlace)>), ArrowError> {
+pub(crate) fn encode(file: &str, chunks: &[(u64, ChunkRows)]) -> Result<(Vec<u8>, Vec<(u64, ChunkPlace)>), ArrowError> {
     let mut bytes = Vec::new();
     let mut places = Vec::with_capacity(chunks.len());
     for (chunk, rows) in chunks {
         let offset = bytes.len();
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME))?;
-        let mut writer = StreamWriter::try_new_with_options(&mut bytes, &rows.schema(), options)?;
-        writer.write(rows)?;
+        let batches = rows.batches()?;
+        let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        let mut writer = StreamWriter::try_new_with_options(&mut bytes, &schema, options)?;
+        batches.iter().try_for_each(|rows| writer.write(rows))?;
         writer.finish()?;
         drop(writer);
         let place = ChunkPlace {
@@ -38,7 +64,7 @@ pub(crate) fn encode(
             offset: offset as u64,
             length: (bytes.len() - offset) as u64,
             crc32: crc32fast::hash(&bytes[offset..]),
-            rows: rows.num_rows() as u64,
+            rows: batches.iter().map(|rows| rows.num_rows() as u64).sum(),
         };
         places.push((*chunk, place));
     }
@@ -72,7 +98,6 @@ pub(crate) fn decode(bytes: &[u8], place: &ChunkPlace) -> Result<RecordBatch, St
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Int64Array, RecordBatchOptions, StringArray};
-    use std::sync::Arc;
 
     #[test]
     fn chunks_come_back_and_damage_is_noticed() {
@@ -82,7 +107,8 @@ mod tests {
         let options = RecordBatchOptions::new().with_row_count(Some(3));
         let none =
             RecordBatch::try_new_with_options(Arc::new(arrow::datatypes::Schema::empty()), vec![], &options).unwrap();
-        let (bytes, places) = encode("f", &[(7, rows.clone()), (8, none), (9, rows.slice(10, 5))]).unwrap();
+        let (bytes, places) =
+            encode("f", &[(7, rows.clone().into()), (8, none.into()), (9, rows.slice(10, 5).into())]).unwrap();
         assert_eq!(decode(&bytes, &places[0].1).unwrap(), rows);
         assert_eq!(decode(&bytes, &places[1].1).unwrap().num_rows(), 3);
         assert_eq!(decode(&bytes, &places[2].1).unwrap(), rows.slice(10, 5));

@@ -16,6 +16,7 @@ mod restore;
 mod saver;
 mod writer;
 
+pub(crate) use chunk::{ChunkPlace, ChunkRows, decode, encode};
 pub(crate) use log::KeyedLog;
 pub(crate) use manifest::{Manifest, ShardPosition, SourcePosition};
 pub(crate) use restore::{Found, Restored, find, find_in, find_savepoint, query_folder, savepoint_folder};

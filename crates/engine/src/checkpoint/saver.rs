@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::chunk::ChunkRows;
+
 /// Where some rows are kept, once a checkpoint has them. Rows that change get a new one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slot(pub(super) Option<u64>);
@@ -33,7 +35,7 @@ pub(crate) struct Saver {
     pub(super) values: BTreeMap<String, Value>,
     pub(super) entries: Vec<Entry>,
     /// Chunks that no checkpoint has yet.
-    pub(super) new: Vec<(u64, RecordBatch)>,
+    pub(super) new: Vec<(u64, ChunkRows)>,
 }
 
 impl Saver {
@@ -63,12 +65,12 @@ impl Saver {
     }
 
     /// A chunk; `rows` is asked only if no checkpoint has it.
-    pub(crate) fn chunk(
+    pub(crate) fn chunk<R: Into<ChunkRows>>(
         &mut self,
         slot: &mut Slot,
         name: &str,
         note: &impl Serialize,
-        rows: impl FnOnce() -> Result<RecordBatch>,
+        rows: impl FnOnce() -> Result<R>,
     ) -> Result<()> {
         let chunk = match slot.0 {
             Some(chunk) => chunk,
@@ -79,10 +81,10 @@ impl Saver {
         Ok(())
     }
 
-    fn add(&mut self, rows: RecordBatch) -> u64 {
+    fn add(&mut self, rows: impl Into<ChunkRows>) -> u64 {
         let chunk = self.next_chunk;
         self.next_chunk += 1;
-        self.new.push((chunk, rows));
+        self.new.push((chunk, rows.into()));
         chunk
     }
 }

@@ -269,7 +269,7 @@ impl Writer {
             let chunk = match (self.pending.get(&run.id), run.rows.as_ref()) {
                 (Some(chunk), _) => *chunk,
                 (None, Some(emission)) => {
-                    saver.new.push((SINK_CHUNKS | run.id, emission.rows.clone()));
+                    saver.new.push((SINK_CHUNKS | run.id, emission.rows.clone().into()));
                     SINK_CHUNKS | run.id
                 }
                 (None, None) => {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::interleave;
@@ -30,6 +31,9 @@ const PAIRS: usize = 65_536;
 
 /// Beyond so many batches a checkpoint brings them together.
 const MAX_SAVED_BATCHES: usize = 16;
+
+/// What a row takes beside its columns: its place, and its key in two maps.
+const ROW_BYTES: usize = 300;
 
 /// The state of an interval join.
 pub(crate) struct IntervalJoinOperator {
@@ -59,6 +63,7 @@ struct Side {
     /// Batches that a checkpoint has, by their numbers.
     saved: BTreeMap<u64, Slot>,
     next_batch: u64,
+    batch_bytes: Arc<AtomicUsize>,
     /// Rows by the time at which they have waited long enough.
     due: BTreeMap<EventTime, Vec<u64>>,
     next: u64,
@@ -70,6 +75,21 @@ struct Side {
 struct Batch {
     number: u64,
     rows: RecordBatch,
+    /// Bytes of all batches of a side that are kept.
+    total: Arc<AtomicUsize>,
+}
+
+impl Batch {
+    fn new(number: u64, rows: RecordBatch, total: &Arc<AtomicUsize>) -> Arc<Self> {
+        total.fetch_add(rows.get_array_memory_size(), Ordering::Relaxed);
+        Arc::new(Self { number, rows, total: Arc::clone(total) })
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.rows.get_array_memory_size(), Ordering::Relaxed);
+    }
 }
 
 /// A row that waits.
@@ -275,6 +295,11 @@ impl Operator for IntervalJoinOperator {
         (0, self.sides.iter().map(|side| side.rows.len()).sum())
     }
 
+    fn bytes(&self) -> usize {
+        let of_side = |side: &Side| side.batch_bytes.load(Ordering::Relaxed) + side.rows.len() * ROW_BYTES;
+        self.sides.iter().map(of_side).sum()
+    }
+
     fn save(&mut self, saver: &mut Saver) -> Result<()> {
         saver.value("watermark", &self.watermark.0)?;
         self.sides.iter_mut().enumerate().try_for_each(|(number, side)| side.save(saver, number))
@@ -312,6 +337,7 @@ impl Side {
             rows: BTreeMap::new(),
             saved: BTreeMap::new(),
             next_batch: 0,
+            batch_bytes: Arc::default(),
             due: BTreeMap::new(),
             next: 0,
             gives_alone,
@@ -336,7 +362,7 @@ impl Side {
 
     fn batch(&mut self, rows: RecordBatch) -> Arc<Batch> {
         self.next_batch += 1;
-        Arc::new(Batch { number: self.next_batch, rows })
+        Batch::new(self.next_batch, rows, &self.batch_bytes)
     }
 
     /// The key of each row, and whether there is a NULL in it.
@@ -377,7 +403,7 @@ impl Side {
             let options = RecordBatchOptions::new().with_row_count(Some(new.len()));
             let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
             self.next_batch += 1;
-            let batch = Arc::new(Batch { number: self.next_batch, rows });
+            let batch = Batch::new(self.next_batch, rows, &self.batch_bytes);
             for (row, (_, kept)) in new.iter_mut().enumerate() {
                 (kept.batch, kept.row) = (Arc::clone(&batch), row);
             }
@@ -405,7 +431,7 @@ impl Side {
         for (number, (slot, rows)) in batches {
             let rows = fitted(rows, &self.schema)?;
             let keys = self.keys_of(&rows)?;
-            loaded.insert(*number, (Arc::new(Batch { number: *number, rows }), keys));
+            loaded.insert(*number, (Batch::new(*number, rows, &self.batch_bytes), keys));
             self.saved.insert(*number, *slot);
         }
         let [numbers, of_batch, rows, times, partners] = kept.columns() else { return Err(damaged("rows of a join")) };

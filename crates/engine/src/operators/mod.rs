@@ -3,6 +3,7 @@
 mod computable;
 mod interval_join;
 mod over;
+mod parts;
 mod rows;
 mod saved_keys;
 mod sessions;
@@ -22,6 +23,7 @@ use crate::pane::Delta;
 pub(crate) use computable::compute;
 pub(crate) use interval_join::IntervalJoinOperator;
 pub(crate) use over::OverOperator;
+pub(crate) use parts::Parts;
 pub(crate) use rows::RowsOperator;
 pub(crate) use sessions::Sessions;
 pub(crate) use top::TopOperator;
@@ -70,6 +72,25 @@ pub(crate) trait Operator: Send {
     /// How many windows are open, and how many groups or rows are kept.
     fn size(&self) -> (usize, usize);
 
+    /// How many groups or rows there may be at the most: a group may be kept in several pieces.
+    fn groups_at_most(&self) -> usize {
+        self.size().1
+    }
+
+    /// How many there are.
+    fn count_groups(&self) -> Result<usize> {
+        Ok(self.size().1)
+    }
+
+    /// Bytes of memory that the state takes, about.
+    fn bytes(&self) -> usize;
+
+    /// Moves cold state to disk until memory takes at least so many bytes less; answers how many. 0: there is nothing
+    /// to move, or no place for it.
+    fn spill(&mut self, _wanted: u64) -> Result<u64> {
+        Ok(0)
+    }
+
     /// Checkpoints are going to be taken: changes are to be remembered.
     fn remember(&mut self) {}
 
@@ -104,6 +125,8 @@ impl Taken {
 pub(crate) enum Given {
     /// The rows of a window, a batch for each leaf. `is_final`: it has closed.
     Window { window: Window, leaves: Vec<RecordBatch>, is_final: bool },
+    /// The rows of a window that is too large to be given at once.
+    Parts { window: Window, parts: Box<Parts>, is_final: bool },
     /// Rows that will not change, a batch for each leaf.
     Rows(Vec<RecordBatch>),
     /// Rows that are new or changed, and the keys by which they are found.

@@ -52,6 +52,10 @@ impl Operator for RowsOperator {
         (0, 0)
     }
 
+    fn bytes(&self) -> usize {
+        self.waiting.iter().map(|(_, rows)| rows.get_array_memory_size()).sum()
+    }
+
     fn save(&mut self, saver: &mut Saver) -> Result<()> {
         saver.value("watermark", &self.watermark.0)
     }

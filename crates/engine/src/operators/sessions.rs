@@ -27,6 +27,11 @@ const OPEN: Window = Window { end: EventTime::MAX, start: EventTime::MIN };
 /// Columns are rewritten without the rows of closed sessions when those are more than the others and than this.
 const MIN_DEAD_ROWS: usize = 10_000;
 
+/// What a key takes: itself twice, a cell, and its places in two maps.
+const KEY_BYTES: usize = 330;
+/// What a row takes beside its columns.
+const ROW_BYTES: usize = 33;
+
 /// Beyond so many pieces a checkpoint brings them together.
 const MAX_SAVED_PIECES: usize = 16;
 
@@ -47,11 +52,9 @@ struct SessionLeaf {
     /// Which of the columns are the keys of sessions.
     key_columns: Vec<usize>,
     converter: RowConverter,
-    keys: HashMap<OwnedRow, BTreeMap<EventTime, Cell>>,
+    keys: HashMap<OwnedRow, Key>,
     /// When the first session of a key may end; looked at again when it is due.
     due: BTreeSet<(EventTime, OwnedRow)>,
-    /// The same by key.
-    armed: HashMap<OwnedRow, EventTime>,
     pieces: BTreeMap<u64, Piece>,
     next_piece: u64,
     live_rows: usize,
@@ -68,10 +71,22 @@ struct Piece {
     live_rows: usize,
     /// Where a checkpoint has the rows.
     slot: Slot,
+    /// Bytes of the columns.
+    bytes: usize,
+}
+
+/// A key with open sessions.
+#[derive(Default)]
+struct Key {
+    /// Its cells, in order. Most keys have one: a tree of them would take ten times as much.
+    cells: Vec<Cell>,
+    /// When it is looked at.
+    due: Option<EventTime>,
 }
 
 /// The rows of a key in one cell: where they are, by piece and row.
 struct Cell {
+    start: EventTime,
     first: EventTime,
     last: EventTime,
     rows: Vec<(u64, usize)>,
@@ -179,6 +194,19 @@ impl Operator for Sessions {
         (open, self.leaves.iter().map(|leaf| leaf.live_rows).sum())
     }
 
+    /// Keys: what their rows are merged into while they are open is no matter of theirs.
+    fn groups_at_most(&self) -> usize {
+        self.leaves.iter().map(|leaf| leaf.keys.len()).sum()
+    }
+
+    fn count_groups(&self) -> Result<usize> {
+        Ok(self.groups_at_most())
+    }
+
+    fn bytes(&self) -> usize {
+        self.leaves.iter().map(SessionLeaf::bytes).sum()
+    }
+
     fn save(&mut self, saver: &mut Saver) -> Result<()> {
         saver.value("watermark", &self.watermark.0)?;
         self.leaves.iter_mut().enumerate().try_for_each(|(number, leaf)| leaf.save(saver, number))
@@ -213,12 +241,16 @@ impl SessionLeaf {
             converter: RowConverter::new(fields)?,
             keys: HashMap::new(),
             due: BTreeSet::new(),
-            armed: HashMap::new(),
             pieces: BTreeMap::new(),
             next_piece: 0,
             live_rows: 0,
             dead_rows: 0,
         })
+    }
+
+    fn bytes(&self) -> usize {
+        let columns = self.pieces.values().map(|piece| piece.bytes).sum::<usize>();
+        columns + self.keys.len() * KEY_BYTES + (self.live_rows + self.dead_rows) * ROW_BYTES
     }
 
     /// Takes rows, each of which stands for `count` rows from `first` to `last`.
@@ -254,12 +286,13 @@ impl SessionLeaf {
         }
         if kept > 0 {
             let (first, last) = (first_times.clone(), last_times.clone());
-            self.add_piece(Piece { columns, first, last, live, live_rows: kept, slot: Slot::default() });
+            self.add_piece(Piece { columns, first, last, live, live_rows: kept, slot: Slot::default(), bytes: 0 });
         }
         Ok(taken)
     }
 
-    fn add_piece(&mut self, piece: Piece) {
+    fn add_piece(&mut self, mut piece: Piece) {
+        piece.bytes = piece.columns.iter().map(|column| column.get_array_memory_size()).sum();
         self.live_rows += piece.live_rows;
         self.dead_rows += piece.live.len() - piece.live_rows;
         self.pieces.insert(self.next_piece, piece);
@@ -269,8 +302,16 @@ impl SessionLeaf {
     /// Puts a row into its cell.
     fn place(&mut self, key: OwnedRow, cell: EventTime, first: EventTime, last: EventTime, at: (u64, usize)) {
         self.arm(&key, last + self.gap);
-        let cell = self.keys.entry(key).or_default().entry(cell);
-        let cell = cell.or_insert_with(|| Cell { first, last, rows: Vec::new() });
+        let cells = &mut self.keys.entry(key).or_default().cells;
+        let found = cells.binary_search_by_key(&cell, |cell| cell.start);
+        let place = found.unwrap_or_else(|place| {
+            if cells.is_empty() {
+                cells.reserve_exact(1);
+            }
+            cells.insert(place, Cell { start: cell, first, last, rows: Vec::with_capacity(1) });
+            place
+        });
+        let cell = &mut cells[place];
         cell.first = cell.first.min(first);
         cell.last = cell.last.max(last);
         cell.rows.push(at);
@@ -300,23 +341,30 @@ impl SessionLeaf {
 
     /// Whether rows from `first` to `last` belong to a session that is still open.
     fn joins_open(&self, key: &OwnedRow, first: EventTime, last: EventTime) -> bool {
-        let Some(cells) = self.keys.get(key) else { return false };
+        let Some(Key { cells, .. }) = self.keys.get(key) else { return false };
         // No cell further away than two gaps has a row within one.
         let near = Duration(self.gap.0.saturating_mul(2));
-        let mut near = cells.range(first - near..=last + near);
-        near.any(|(_, cell)| cell.first - last <= self.gap && first - cell.last <= self.gap)
+        let from = cells.partition_point(|cell| cell.start < first - near);
+        let mut near = cells[from..].iter().take_while(|cell| cell.start <= last + near);
+        near.any(|cell| cell.first - last <= self.gap && first - cell.last <= self.gap)
     }
 
     /// Looks at a key when this time has passed, or earlier.
     fn arm(&mut self, key: &OwnedRow, end: EventTime) {
-        match self.armed.get(key) {
-            Some(armed) if *armed <= end => return,
-            Some(armed) => {
-                self.due.remove(&(*armed, key.clone()));
+        if !self.keys.contains_key(key) {
+            self.keys.insert(key.clone(), Key::default());
+        }
+        let Some(Key { due, .. }) = self.keys.get_mut(key) else { return };
+        match due.replace(end) {
+            Some(earlier) if earlier <= end => {
+                *due = Some(earlier);
+                return;
+            }
+            Some(later) => {
+                self.due.remove(&(later, key.clone()));
             }
             None => {}
         }
-        self.armed.insert(key.clone(), end);
         self.due.insert((end, key.clone()));
     }
 
@@ -329,15 +377,15 @@ impl SessionLeaf {
                 self.due.insert((end, key));
                 break;
             }
-            self.armed.remove(&key);
-            let Some(cells) = self.keys.get_mut(&key) else { continue };
+            let Some(Key { cells, due }) = self.keys.get_mut(&key) else { continue };
+            *due = None;
             let mut next: Option<EventTime> = None;
             for (window, starts) in sessions(cells, self.gap) {
                 if !is_over(window.end) {
                     next = Some(next.map_or(window.end, |end| end.min(window.end)));
                     continue;
                 }
-                let of_session = starts.iter().filter_map(|start| cells.remove(start));
+                let of_session = cells.extract_if(.., |cell| starts.binary_search(&cell.start).is_ok());
                 let rows: Vec<(u64, usize)> = of_session.flat_map(|cell| cell.rows).collect();
                 closed.push(Session { window, rows });
             }
@@ -355,8 +403,11 @@ impl SessionLeaf {
     }
 
     fn open(&self) -> Vec<Session> {
-        let of_key = |cells: &BTreeMap<EventTime, Cell>| -> Vec<Session> {
-            let rows = |starts: Vec<EventTime>| starts.iter().flat_map(|start| cells[start].rows.clone()).collect();
+        let of_key = |Key { cells, .. }: &Key| -> Vec<Session> {
+            let rows = |starts: Vec<EventTime>| {
+                let of_session = cells.iter().filter(|cell| starts.binary_search(&cell.start).is_ok());
+                of_session.flat_map(|cell| cell.rows.iter().copied()).collect()
+            };
             let found = sessions(cells, self.gap).into_iter();
             found.map(|(window, starts)| Session { window, rows: rows(starts) }).collect()
         };
@@ -441,7 +492,7 @@ impl SessionLeaf {
     fn rewrite(&mut self, old: &[u64]) -> Result<()> {
         let is_old = |piece: &u64| old.binary_search(piece).is_ok();
         let (piece, mut refs) = (self.next_piece, Vec::new());
-        for cell in self.keys.values_mut().flat_map(BTreeMap::values_mut) {
+        for cell in self.keys.values_mut().flat_map(|key| &mut key.cells) {
             for place in cell.rows.iter_mut().filter(|(piece, _)| is_old(piece)) {
                 refs.push(*place);
                 *place = (piece, refs.len() - 1);
@@ -459,7 +510,15 @@ impl SessionLeaf {
         }
         let live = vec![true; refs.len()];
         if !refs.is_empty() {
-            self.add_piece(Piece { columns, first, last, live, live_rows: refs.len(), slot: Slot::default() });
+            self.add_piece(Piece {
+                columns,
+                first,
+                last,
+                live,
+                live_rows: refs.len(),
+                slot: Slot::default(),
+                bytes: 0,
+            });
         }
         Ok(())
     }
@@ -475,7 +534,7 @@ impl SessionLeaf {
             self.rewrite(&new)?;
         }
         for piece in self.pieces.values_mut() {
-            let Piece { columns, first, last, live, live_rows, slot } = piece;
+            let Piece { columns, first, last, live, live_rows, slot, .. } = piece;
             let rows = live.len();
             saver.chunk(slot, "pieces", &number, || {
                 let times = [Arc::new(first.clone()) as ArrayRef, Arc::new(last.clone())];
@@ -509,7 +568,7 @@ impl SessionLeaf {
             self.place(key, slice.start, first, last, (piece, row));
         }
         let live_rows = live.iter().filter(|live| **live).count();
-        self.add_piece(Piece { columns: columns.to_vec(), first, last, live, live_rows, slot: chunk.slot });
+        self.add_piece(Piece { columns: columns.to_vec(), first, last, live, live_rows, slot: chunk.slot, bytes: 0 });
         Ok(())
     }
 }
@@ -519,18 +578,18 @@ fn damaged() -> DataFusionError {
 }
 
 /// The sessions that a key's cells make, each with the cells it is made of.
-fn sessions(cells: &BTreeMap<EventTime, Cell>, gap: Duration) -> Vec<(Window, Vec<EventTime>)> {
+fn sessions(cells: &[Cell], gap: Duration) -> Vec<(Window, Vec<EventTime>)> {
     let mut sessions: Vec<(Window, Vec<EventTime>)> = Vec::new();
     let mut last: Option<EventTime> = None;
-    for (start, cell) in cells {
+    for cell in cells {
         let end = cell.last + gap;
         match sessions.last_mut() {
             // A gap exactly as long as allowed still holds a session together.
             Some((window, starts)) if last.is_some_and(|last| cell.first - last <= gap) => {
-                starts.push(*start);
+                starts.push(cell.start);
                 window.end = end;
             }
-            _ => sessions.push((Window { start: cell.first, end }, vec![*start])),
+            _ => sessions.push((Window { start: cell.first, end }, vec![cell.start])),
         }
         last = Some(cell.last);
     }

@@ -4,6 +4,10 @@
 //! boundary; the newer ones as one running merge behind the boundary. The next window drops a suffix and adds to the
 //! running merge; once no suffix is left, the boundary moves up and suffixes are made anew. So a slice is merged about
 //! three times however many windows it is in.
+//!
+//! A suffix is made only where the slices since the next one have at least half of its groups: where each slice has keys
+//! of its own, suffixes at every slice would take the square of what the slices take. So they take at most three times
+//! as much, and the slices in front of the first suffix are merged with it each time, which is at most half as much again.
 
 use datafusion::common::Result;
 use millstream_core::{EventTime, Window};
@@ -28,6 +32,11 @@ impl Suffixes {
         *self = Self::default();
     }
 
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.front.iter().map(|(_, suffix)| suffix).chain(&self.back).map(Delta::bytes).sum()
+    }
+
     /// Whether a slice is merged already.
     pub(super) fn covers(&self, slice: Window) -> bool {
         self.end.is_some_and(|end| slice.end <= end)
@@ -43,10 +52,16 @@ impl Suffixes {
         if self.boundary.is_none_or(|boundary| window.start >= boundary) {
             self.front.clear();
             self.back = None;
+            let (mut since, mut groups) = (Vec::new(), 0);
             for (slice, deltas) in slices.iter().rev() {
-                let suffix = self.front.last().map(|(_, suffix)| suffix);
-                let merged = merge(layout, deltas.iter().copied().chain(suffix))?;
-                self.front.push((slice.start, merged));
+                since.extend(deltas.iter().copied());
+                groups += deltas.iter().map(|delta| delta.groups()).sum::<usize>();
+                let next = self.front.last().map(|(_, suffix)| suffix);
+                if 2 * groups >= next.map_or(0, Delta::groups) {
+                    let merged = merge(layout, since.drain(..).chain(next))?;
+                    self.front.push((slice.start, merged));
+                    groups = 0;
+                }
             }
             self.boundary = Some(window.end);
         } else {
@@ -60,7 +75,12 @@ impl Suffixes {
             }
         }
         self.end = Some(window.end);
-        Ok(self.front.last().map(|(_, suffix)| suffix).into_iter().chain(&self.back).cloned().collect())
+        // What is in no suffix and not behind the boundary.
+        let first = self.front.last().map(|(start, _)| *start).or(self.boundary).unwrap_or(EventTime::MIN);
+        let single =
+            slices.iter().take_while(|(slice, _)| slice.start < first).flat_map(|(_, deltas)| deltas.iter().copied());
+        let suffix = self.front.last().map(|(_, suffix)| suffix);
+        Ok(single.chain(suffix).chain(&self.back).cloned().collect())
     }
 }
 

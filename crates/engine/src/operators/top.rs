@@ -19,6 +19,9 @@ use super::{Given, Operator, Taken};
 use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::physical::physical_expr;
 
+/// What a partition takes beside its rows.
+const PARTITION_BYTES: usize = 160;
+
 /// The state of a top-N.
 pub(crate) struct TopOperator {
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
@@ -31,6 +34,8 @@ pub(crate) struct TopOperator {
     order: RowConverter,
     rows: RowConverter,
     partitions: HashMap<OwnedRow, Partition>,
+    /// Bytes of the rows that are kept.
+    row_bytes: usize,
     changed: BTreeSet<OwnedRow>,
     log: KeyedLog,
     input: SchemaRef,
@@ -70,6 +75,7 @@ impl TopOperator {
             later_first: top.later_first,
             ttl: top.ttl,
             partitions: HashMap::new(),
+            row_bytes: 0,
             changed: BTreeSet::new(),
             log: KeyedLog::default(),
             input: schema,
@@ -99,6 +105,7 @@ impl TopOperator {
         let (mut keys, mut numbers) = (Vec::new(), Vec::new());
         for key in &over {
             let Some(partition) = self.partitions.remove(key) else { continue };
+            self.row_bytes -= partition.first.iter().map(bytes_of).sum::<usize>();
             self.log.touch(key);
             for number in 1..=partition.given as u64 {
                 keys.push(key);
@@ -107,6 +114,11 @@ impl TopOperator {
         }
         if keys.is_empty() { Ok(None) } else { Ok(Some(Given::Gone(self.found_by(&keys, &numbers)?))) }
     }
+}
+
+/// A row with its order.
+fn bytes_of((order, row): &(OwnedRow, OwnedRow)) -> usize {
+    size_of::<(OwnedRow, OwnedRow)>() + order.as_ref().len() + row.as_ref().len()
 }
 
 fn rows_of(converter: &RowConverter, exprs: &[Arc<dyn PhysicalExpr>], rows: &RecordBatch) -> Result<Vec<OwnedRow>> {
@@ -131,14 +143,17 @@ impl Operator for TopOperator {
             });
             // A partition that came after its time begins anew.
             if self.ttl.is_some_and(|ttl| partition.changed_at + ttl < self.now) {
-                partition.first.clear();
+                self.row_bytes -= partition.first.drain(..).map(|row| bytes_of(&row)).sum::<usize>();
             }
             partition.changed_at = self.now;
             let comes_before = |other: &OwnedRow| if self.later_first { *other < order } else { *other <= order };
             let place = partition.first.partition_point(|(other, _)| comes_before(other));
             if place < self.limit {
-                partition.first.insert(place, (order, whole.row(row).owned()));
-                partition.first.truncate(self.limit);
+                let row = (order, whole.row(row).owned());
+                self.row_bytes += bytes_of(&row);
+                partition.first.insert(place, row);
+                let over = partition.first.drain(self.limit.min(partition.first.len())..);
+                self.row_bytes -= over.map(|row| bytes_of(&row)).sum::<usize>();
                 self.changed.insert(key);
             }
         }
@@ -187,6 +202,10 @@ impl Operator for TopOperator {
         (0, self.partitions.values().map(|partition| partition.first.len()).sum())
     }
 
+    fn bytes(&self) -> usize {
+        self.row_bytes + self.partitions.len() * PARTITION_BYTES
+    }
+
     fn remember(&mut self) {
         self.log.enable();
     }
@@ -215,7 +234,8 @@ impl Operator for TopOperator {
             let saved = SavedKeys::read(&rows, &self.keys, self.partition_by.len())?;
             for (row, key) in saved.keys.iter().enumerate() {
                 if saved.is_gone(row) {
-                    self.partitions.remove(key);
+                    let gone = self.partitions.remove(key);
+                    self.row_bytes -= gone.iter().flat_map(|gone| &gone.first).map(bytes_of).sum::<usize>();
                     continue;
                 }
                 let rows = saved.rows(1, row, &self.input)?;
@@ -223,7 +243,9 @@ impl Operator for TopOperator {
                 let whole = self.rows.convert_columns(rows.columns())?;
                 let first: Vec<_> = order.into_iter().zip(whole.iter().map(|row| row.owned())).collect();
                 let partition = Partition { given: first.len(), first, changed_at: EventTime(saved.number(0, row)?) };
-                self.partitions.insert(key.clone(), partition);
+                self.row_bytes += partition.first.iter().map(bytes_of).sum::<usize>();
+                let former = self.partitions.insert(key.clone(), partition);
+                self.row_bytes -= former.iter().flat_map(|former| &former.first).map(bytes_of).sum::<usize>();
             }
         }
         self.changed = self.partitions.keys().cloned().collect();

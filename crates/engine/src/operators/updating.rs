@@ -21,6 +21,11 @@ use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::close::{Bounds, leaf_batch};
 use crate::pane::{Delta, PaneLayout};
 
+/// What a group takes beside its key and accumulators.
+const GROUP_BYTES: usize = 160;
+/// A group's accumulators are measured after so many changes: some look at all they hold.
+const MEASURE_CHANGES: u8 = 16;
+
 /// All keys and their accumulators.
 pub(crate) struct UpdatingTable {
     leaf: Leaf,
@@ -28,6 +33,7 @@ pub(crate) struct UpdatingTable {
     ttl: Option<Duration>,
     converter: RowConverter,
     groups: HashMap<OwnedRow, Group>,
+    group_bytes: usize,
     /// Keys that changed since they were last read, in the order they first did.
     changed: Vec<OwnedRow>,
     log: KeyedLog,
@@ -39,6 +45,27 @@ struct Group {
     accumulators: Vec<Box<dyn Accumulator>>,
     changed_at: EventTime,
     is_changed: bool,
+    /// When it was last measured, and changes since.
+    bytes: usize,
+    unmeasured: u8,
+}
+
+impl Group {
+    fn new(accumulators: Vec<Box<dyn Accumulator>>, changed_at: EventTime, is_changed: bool) -> Self {
+        Self { accumulators, changed_at, is_changed, bytes: 0, unmeasured: MEASURE_CHANGES }
+    }
+
+    /// Measures it if it is time to; answers by how much it has grown.
+    fn grown(&mut self, key: &OwnedRow) -> isize {
+        if self.unmeasured < MEASURE_CHANGES {
+            self.unmeasured += 1;
+            return 0;
+        }
+        self.unmeasured = 0;
+        let accumulators = self.accumulators.iter().map(|accumulator| accumulator.size()).sum::<usize>();
+        let bytes = GROUP_BYTES + key.as_ref().len() + accumulators;
+        bytes.cast_signed() - std::mem::replace(&mut self.bytes, bytes).cast_signed()
+    }
 }
 
 impl UpdatingTable {
@@ -51,6 +78,7 @@ impl UpdatingTable {
             ttl,
             converter,
             groups: HashMap::new(),
+            group_bytes: 0,
             changed: Vec::new(),
             log: KeyedLog::default(),
             now: EventTime::MIN,
@@ -75,7 +103,7 @@ impl UpdatingTable {
                 std::collections::hash_map::Entry::Vacant(place) => {
                     let accumulators = self.layout.functions.iter().map(|function| function.create_accumulator());
                     let accumulators = accumulators.collect::<Result<_>>()?;
-                    place.insert(Group { accumulators, changed_at: now, is_changed: false })
+                    place.insert(Group::new(accumulators, now, false))
                 }
             };
             for (accumulator, state) in group.accumulators.iter_mut().zip(delta.states()) {
@@ -83,6 +111,7 @@ impl UpdatingTable {
                 accumulator.merge_batch(&state)?;
             }
             group.changed_at = now;
+            self.group_bytes = self.group_bytes.saturating_add_signed(group.grown(&key));
             if !std::mem::replace(&mut group.is_changed, true) {
                 self.changed.push(key);
             }
@@ -119,7 +148,7 @@ impl UpdatingTable {
             return Ok(None);
         }
         for key in &expired {
-            self.groups.remove(key);
+            self.group_bytes -= self.groups.remove(key).map_or(0, |group| group.bytes);
             self.log.touch(key);
         }
         self.decode(&expired).map(Some)
@@ -195,6 +224,10 @@ impl Operator for UpdatingTable {
         (0, self.groups.len())
     }
 
+    fn bytes(&self) -> usize {
+        self.group_bytes
+    }
+
     fn remember(&mut self) {
         self.log.enable();
     }
@@ -221,7 +254,7 @@ impl Operator for UpdatingTable {
             let saved = SavedKeys::read(&rows, &self.converter, self.layout.keys.fields().len())?;
             for (row, key) in saved.keys.iter().enumerate() {
                 if saved.is_gone(row) {
-                    self.groups.remove(key);
+                    self.group_bytes -= self.groups.remove(key).map_or(0, |group| group.bytes);
                     continue;
                 }
                 let mut states = saved.kept.iter().skip(1).map(|column| column.slice(row, 1));
@@ -233,7 +266,9 @@ impl Operator for UpdatingTable {
                     accumulators.push(accumulator);
                 }
                 let changed_at = EventTime(saved.number(0, row)?);
-                self.groups.insert(key.clone(), Group { accumulators, changed_at, is_changed: true });
+                let mut group = Group::new(accumulators, changed_at, true);
+                self.group_bytes = self.group_bytes.saturating_add_signed(group.grown(key));
+                self.group_bytes -= self.groups.insert(key.clone(), group).map_or(0, |former| former.bytes);
             }
         }
         self.changed = self.groups.keys().cloned().collect();

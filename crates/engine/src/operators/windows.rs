@@ -2,6 +2,7 @@
 //!
 //! State is kept once per slice of time. When event time passes a window's end, the slices of the window are merged and
 //! given to CLOSE; a slice goes when the last window that holds it has closed, and the lateness that is allowed is over.
+//! When memory is short, pieces of slices go to disk, and a window that holds such is given in parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,11 +16,13 @@ use millstream_core::{Duration, EventTime, Window, WindowSpec};
 use millstream_sql::Leaf;
 
 use super::suffixes::Suffixes;
-use super::{Given, Operator, Taken};
-use crate::checkpoint::{Saved, Saver, Slot};
+use super::{Given, Operator, Parts, Taken};
+use crate::checkpoint::{ChunkRows, Saved, Saver, Slot};
 use crate::close::{leaf_rows, window_rows};
+use crate::memory::{Share, readable};
 use crate::pane::{Delta, PaneLayout};
 use crate::slices::{Slices, by_slice};
+use crate::spill::Spilled;
 
 /// Pieces of a slice beyond this many are merged into one when it is looked at.
 const MAX_PIECES: usize = 8;
@@ -27,6 +30,13 @@ const MAX_PIECES: usize = 8;
 const MIN_SLICES_FOR_SUFFIXES: usize = 12;
 /// So many open windows are shown at the most, those that close next.
 const MAX_SHOWN_WINDOWS: usize = 64;
+
+/// Smaller pieces are not worth a file.
+const MIN_SPILLED_BYTES: usize = 4096;
+/// What is kept in memory of a piece on disk: its places.
+const SPILLED_BYTES: usize = 2048;
+/// Merging takes about this many times what is merged: the table, and its rows.
+const MERGE_COST: u64 = 2;
 
 /// One leaf of the windows.
 pub(crate) struct WindowLeaf {
@@ -46,11 +56,16 @@ struct Piece {
     content: Content,
     /// Where a checkpoint has it.
     slot: Slot,
+    /// Bytes of memory.
+    bytes: usize,
 }
 
-enum Content {
+#[derive(Clone)]
+pub(super) enum Content {
     Groups(Delta),
     Rows(RecordBatch),
+    /// Either, on disk.
+    Spilled(Arc<Spilled>),
 }
 
 /// The state of windows.
@@ -59,6 +74,9 @@ pub(crate) struct Windows {
     /// How long after its end a window still takes rows and is given again.
     lateness: Duration,
     leaves: Vec<WindowLeaf>,
+    /// Whether CLOSE may be given a window in parts.
+    splits: bool,
+    memory: Arc<Share>,
     suffixes: Vec<Suffixes>,
     slices: BTreeMap<Window, Vec<Vec<Piece>>>,
     /// Windows that end by this have closed.
@@ -71,10 +89,23 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    pub(crate) fn new(spec: WindowSpec, lateness: Duration, leaves: Vec<WindowLeaf>) -> Self {
+    /// `is_row_wise`: CLOSE computes each row from one row alone.
+    pub(crate) fn new(
+        spec: WindowSpec,
+        lateness: Duration,
+        leaves: Vec<WindowLeaf>,
+        is_row_wise: bool,
+        memory: Arc<Share>,
+    ) -> Self {
+        let has_parts = |leaf: &WindowLeaf| match &leaf.holds {
+            Holds::Groups(layout) => !layout.keys.fields().is_empty(),
+            Holds::Rows(_) => true,
+        };
         Self {
             spec,
             lateness,
+            splits: is_row_wise && leaves.len() == 1 && leaves.iter().all(has_parts),
+            memory,
             suffixes: leaves.iter().map(|_| Suffixes::default()).collect(),
             leaves,
             slices: BTreeMap::new(),
@@ -102,7 +133,7 @@ impl Windows {
     fn keep(&mut self, leaf: usize, slice: Window, content: Content) {
         let leaves = self.leaves.len();
         let pieces = self.slices.entry(slice).or_insert_with(|| (0..leaves).map(|_| Vec::new()).collect());
-        pieces[leaf].push(Piece { content, slot: Slot::default() });
+        pieces[leaf].push(Piece::new(content));
         self.unseen.insert(slice);
         if self.suffixes[leaf].covers(slice) {
             self.suffixes[leaf].reset();
@@ -131,7 +162,47 @@ impl Windows {
         self.slices.range(from..=to).filter(move |(slice, _)| slice.start >= window.start)
     }
 
-    /// The rows of a window, for each leaf. `in_order`: windows are closing one after another.
+    /// The rows of a window. `in_order`: windows are closing one after another. `None`: it is open, and not to be shown
+    /// because it is partly on disk.
+    fn give(&mut self, window: Window, in_order: bool, is_final: bool) -> Result<Option<Given>> {
+        let (mut bytes, mut spilled) = (0, 0);
+        for piece in self.slices_of(window).flat_map(|(_, pieces)| pieces.iter().flatten()) {
+            match &piece.content {
+                Content::Spilled(on_disk) => spilled += on_disk.memory() as u64,
+                Content::Groups(_) | Content::Rows(_) => bytes += piece.bytes as u64,
+            }
+        }
+        if spilled > 0 && !is_final {
+            return Ok(None);
+        }
+        let needed = (bytes + spilled) * MERGE_COST;
+        let is_large = spilled > 0 || needed > self.memory.pool().left();
+        if is_large && self.splits && is_final {
+            let pieces = self.slices_of(window).flat_map(|(_, pieces)| pieces[0].iter());
+            let pieces = pieces.map(|piece| piece.content.clone()).collect();
+            let WindowLeaf { leaf, holds } = &self.leaves[0];
+            let parts = Box::new(Parts::new(window, leaf, holds, pieces));
+            return Ok(Some(Given::Parts { window, parts, is_final }));
+        }
+        if spilled > 0 && needed > self.memory.pool().left() {
+            return Err(self.too_large(window, needed));
+        }
+        let leaves = self.result(window, in_order && spilled == 0)?;
+        Ok(Some(Given::Window { window, leaves, is_final }))
+    }
+
+    fn too_large(&self, window: Window, needed: u64) -> DataFusionError {
+        let Window { start, end } = window;
+        let (needed, limit) = (readable(needed), readable(self.memory.pool().limit()));
+        DataFusionError::Execution(format!(
+            "the window [{start}, {end}) needs about {needed} of memory to be put together, and memory.limit is {limit} \
+             for all queries: its ORDER BY, LIMIT, join or second aggregate looks at all of it at once. Raise \
+             memory.limit and restart: the query goes on from its last checkpoint. Or bound it with shorter windows, \
+             fewer keys or 'max-groups'"
+        ))
+    }
+
+    /// The rows of a window, for each leaf.
     fn result(&mut self, window: Window, in_order: bool) -> Result<Vec<RecordBatch>> {
         let mut suffixes = std::mem::take(&mut self.suffixes);
         let leaves = self.leaves.iter().enumerate().map(|(index, leaf)| match &leaf.holds {
@@ -139,18 +210,24 @@ impl Windows {
                 let slices: Vec<(Window, Vec<&Delta>)> = (self.slices_of(window))
                     .map(|(slice, pieces)| (*slice, pieces[index].iter().filter_map(Piece::groups).collect()))
                     .collect();
+                let spilled =
+                    self.slices_of(window).flat_map(|(_, pieces)| pieces[index].iter().filter_map(Piece::spilled));
                 let table = if in_order && slices.len() >= MIN_SLICES_FOR_SUFFIXES {
                     layout.merged(&suffixes[index].window(layout, window, &slices)?)?
                 } else {
                     let mut table = layout.table()?;
                     slices.iter().flat_map(|(_, deltas)| deltas).try_for_each(|delta| table.merge(delta))?;
+                    for rows in spilled.map(|spilled| spilled.read(None)) {
+                        rows?.iter().try_for_each(|rows| table.merge(&layout.delta(rows)?))?;
+                    }
                     table
                 };
                 leaf_rows(&leaf.leaf, table, Some(window))
             }
             Holds::Rows(schema) => {
-                let rows = self.slices_of(window).flat_map(|(_, pieces)| pieces[index].iter().filter_map(Piece::rows));
-                window_rows(&leaf.leaf, &concat_batches(schema, rows)?, window)
+                let pieces = self.slices_of(window).flat_map(|(_, pieces)| &pieces[index]);
+                let rows = pieces.map(|piece| piece.content.all_rows(schema)).collect::<Result<Vec<_>>>()?;
+                window_rows(&leaf.leaf, &concat_batches(schema, &rows)?, window)
             }
         });
         let leaves = leaves.collect::<Result<Vec<_>>>();
@@ -177,8 +254,29 @@ fn first_unsaved(pieces: &[Piece]) -> usize {
 }
 
 impl Holds {
-    /// Makes one piece of all from `first` on.
+    /// How many groups or rows some pieces have together.
+    fn count(&self, pieces: &[Piece]) -> Result<usize> {
+        let Self::Groups(layout) = self else { return Ok(pieces.iter().map(Piece::len).sum()) };
+        let [_, _, ..] = pieces else { return Ok(pieces.iter().map(Piece::len).sum()) };
+        let mut table = layout.keys_only().table()?;
+        for piece in pieces {
+            match &piece.content {
+                Content::Groups(delta) => table.merge(delta)?,
+                Content::Rows(_) => {}
+                Content::Spilled(spilled) => {
+                    for rows in spilled.read(None)? {
+                        table.merge(&layout.delta(&rows)?)?;
+                    }
+                }
+            }
+        }
+        Ok(table.groups())
+    }
+
+    /// Makes one piece of all from `first` on, but for those that are on disk and what is before them.
     fn merge(&self, pieces: &mut Vec<Piece>, first: usize) -> Result<()> {
+        let first =
+            pieces.iter().rposition(|piece| piece.spilled().is_some()).map_or(first, |last| first.max(last + 1));
         if pieces.len() <= first + 1 {
             return Ok(());
         }
@@ -192,23 +290,34 @@ impl Holds {
             Self::Rows(schema) => Content::Rows(concat_batches(schema, parts.iter().filter_map(Piece::rows))?),
         };
         pieces.truncate(first);
-        pieces.push(Piece { content, slot: Slot::default() });
+        pieces.push(Piece::new(content));
         Ok(())
     }
 }
 
 impl Piece {
+    fn new(content: Content) -> Self {
+        Self { bytes: content.bytes(), content, slot: Slot::default() }
+    }
+
     fn groups(&self) -> Option<&Delta> {
         match &self.content {
             Content::Groups(delta) => Some(delta),
-            Content::Rows(_) => None,
+            Content::Rows(_) | Content::Spilled(_) => None,
         }
     }
 
     fn rows(&self) -> Option<&RecordBatch> {
         match &self.content {
             Content::Rows(rows) => Some(rows),
-            Content::Groups(_) => None,
+            Content::Groups(_) | Content::Spilled(_) => None,
+        }
+    }
+
+    fn spilled(&self) -> Option<&Arc<Spilled>> {
+        match &self.content {
+            Content::Spilled(spilled) => Some(spilled),
+            Content::Groups(_) | Content::Rows(_) => None,
         }
     }
 
@@ -216,15 +325,37 @@ impl Piece {
         match &self.content {
             Content::Groups(delta) => delta.groups(),
             Content::Rows(rows) => rows.num_rows(),
+            Content::Spilled(spilled) => spilled.rows(),
         }
     }
 }
 
 impl Content {
-    fn batch(&self) -> Result<RecordBatch> {
+    fn saved(&self) -> Result<ChunkRows> {
+        Ok(match self {
+            Self::Groups(delta) => delta.batch()?.into(),
+            Self::Rows(rows) => rows.clone().into(),
+            Self::Spilled(spilled) => ChunkRows::Spilled(Arc::clone(spilled)),
+        })
+    }
+
+    fn bytes(&self) -> usize {
         match self {
-            Self::Groups(delta) => delta.batch(),
+            Self::Groups(delta) => delta.bytes(),
+            Self::Rows(rows) => rows.get_array_memory_size(),
+            Self::Spilled(_) => SPILLED_BYTES,
+        }
+    }
+
+    /// Rows that were kept as rows.
+    pub(super) fn all_rows(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        match self {
             Self::Rows(rows) => Ok(rows.clone()),
+            Self::Spilled(spilled) => {
+                let rows = spilled.read(None)?.into_iter().map(|rows| fitted(&rows, schema));
+                Ok(concat_batches(schema, &rows.collect::<Result<Vec<_>>>()?)?)
+            }
+            Self::Groups(_) => Err(DataFusionError::Internal("groups where rows are kept".to_owned())),
         }
     }
 }
@@ -269,11 +400,11 @@ impl Operator for Windows {
         self.watermark = self.watermark.max(watermark);
         let mut given = Vec::new();
         for window in std::mem::take(&mut self.revised) {
-            given.push(Given::Window { window, leaves: self.result(window, false)?, is_final: true });
+            given.extend(self.give(window, false, true)?);
         }
         let due = self.spec.closed_by(self.watermark);
         while let Some(window) = self.next_window().filter(|window| window.end <= due) {
-            given.push(Given::Window { window, leaves: self.result(window, true)?, is_final: true });
+            given.extend(self.give(window, true, true)?);
             self.closed = window.end;
             self.forget(window.end);
         }
@@ -309,7 +440,7 @@ impl Operator for Windows {
         }
         let mut given = Vec::new();
         for window in windows.into_iter().take(MAX_SHOWN_WINDOWS) {
-            given.push(Given::Window { window, leaves: self.result(window, false)?, is_final: false });
+            given.extend(self.give(window, false, false)?);
         }
         Ok(given)
     }
@@ -321,6 +452,49 @@ impl Operator for Windows {
         (self.slices.len(), self.slices.values().map(rows).sum())
     }
 
+    fn groups_at_most(&self) -> usize {
+        self.slices.values().flatten().flatten().map(Piece::len).sum()
+    }
+
+    fn count_groups(&self) -> Result<usize> {
+        let of_slices = self.slices.values().flat_map(|pieces| self.leaves.iter().zip(pieces));
+        of_slices.map(|(leaf, pieces)| leaf.holds.count(pieces)).sum()
+    }
+
+    fn bytes(&self) -> usize {
+        let pieces = self.slices.values().flatten().flatten().map(|piece| piece.bytes).sum::<usize>();
+        pieces + self.suffixes.iter().map(Suffixes::bytes).sum::<usize>()
+    }
+
+    /// Merged slices go first: they can be made again. Then pieces, those of the oldest slices before others.
+    fn spill(&mut self, wanted: u64) -> Result<u64> {
+        let Some(folder) = self.memory.pool().spill() else { return Ok(0) };
+        let mut freed = self.suffixes.iter().map(|suffixes| suffixes.bytes() as u64).sum::<u64>();
+        self.suffixes.iter_mut().for_each(Suffixes::reset);
+        for pieces in self.slices.values_mut() {
+            for (leaf, pieces) in self.leaves.iter().zip(pieces) {
+                let keys = match &leaf.holds {
+                    Holds::Groups(layout) => layout.keys.fields().len(),
+                    Holds::Rows(_) => 0,
+                };
+                for piece in pieces {
+                    if freed >= wanted {
+                        return Ok(freed);
+                    }
+                    let rows = match &piece.content {
+                        _ if piece.bytes < MIN_SPILLED_BYTES => continue,
+                        Content::Groups(delta) => delta.batch()?,
+                        Content::Rows(rows) => rows.clone(),
+                        Content::Spilled(_) => continue,
+                    };
+                    piece.content = Content::Spilled(folder.write(&rows, keys)?);
+                    freed += (std::mem::replace(&mut piece.bytes, SPILLED_BYTES) - SPILLED_BYTES) as u64;
+                }
+            }
+        }
+        Ok(freed)
+    }
+
     fn save(&mut self, saver: &mut Saver) -> Result<()> {
         saver.value("watermark", &self.watermark.0)?;
         saver.value("closed", &self.closed.0)?;
@@ -329,8 +503,8 @@ impl Operator for Windows {
                 // What came since the last checkpoint is one piece, and all is when there are too many.
                 let new = first_unsaved(pieces);
                 leaf.holds.merge(pieces, if new >= MAX_PIECES { 0 } else { new })?;
-                for Piece { content, slot } in pieces {
-                    saver.chunk(slot, "slices", &(slice.start.0, slice.end.0, number), || content.batch())?;
+                for Piece { content, slot, .. } in pieces {
+                    saver.chunk(slot, "slices", &(slice.start.0, slice.end.0, number), || content.saved())?;
                 }
             }
         }
@@ -351,7 +525,7 @@ impl Operator for Windows {
                 Holds::Rows(schema) => Content::Rows(fitted(&chunk.rows, schema)?),
             };
             let pieces = self.slices.entry(slice).or_insert_with(|| (0..leaves).map(|_| Vec::new()).collect());
-            pieces[leaf].push(Piece { content, slot: chunk.slot });
+            pieces[leaf].push(Piece { slot: chunk.slot, ..Piece::new(content) });
             self.unseen.insert(slice);
         }
         Ok(())

@@ -85,7 +85,8 @@ impl Auditor {
             let [rows_in, filtered, late, rejected, used] =
                 [&stats.rows_in, &stats.filtered, &stats.late, &stats.rejected, &stats.used].map(|count| count.get());
             if rows_in != filtered + late + rejected + used || late > 0 || rejected > 0 {
-                let counts = format!("{rows_in} in, {filtered} filtered, {late} late, {rejected} rejected, {used} used");
+                let counts =
+                    format!("{rows_in} in, {filtered} filtered, {late} late, {rejected} rejected, {used} used");
                 self.wrong(format!("the counts of {} do not add up: {counts}", query.name));
             }
         }

@@ -91,7 +91,8 @@ fn whatever_happens_the_result_is_the_batch_answer() {
         let running: Vec<_> = (0..threads).map(|first| scope.spawn(move || of_thread(first))).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let (steps, starts) = results.iter().fold((0, 0), |(steps, starts), (_, more, again)| (steps + more, starts + again));
+    let (steps, starts) =
+        results.iter().fold((0, 0), |(steps, starts), (_, more, again)| (steps + more, starts + again));
     let mut wrong: Vec<_> = results.into_iter().flat_map(|(wrong, ..)| wrong).collect();
     wrong.sort();
     println!("{} seeds, {steps} steps, {starts} starts, {} wrong", seeds.len(), wrong.len());

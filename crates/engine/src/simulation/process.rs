@@ -16,6 +16,7 @@ use super::world::Shared;
 use crate::closer::{Closer, Ending};
 use crate::durable::CheckpointSettings;
 use crate::engine::{CLOSER_QUEUE, Engine, QueryInfo, QueryState, Script, Settings};
+use crate::memory::MemorySettings;
 use crate::message::Said;
 use crate::threads::Runner;
 use crate::worker::Worker;
@@ -117,6 +118,7 @@ impl Process {
             queue_bytes: scenario.queue_bytes,
             replay_time: false,
             checkpoints: Some(checkpoints),
+            memory: MemorySettings::unlimited(),
         };
         let started = Stepped::default();
         let clock: Arc<dyn Clock> = Arc::new(world.clone());
@@ -148,9 +150,10 @@ impl Process {
             Task { work: Some(work), woken }
         }));
         let mut steps = Vec::new();
-        let is_full = self.closers.iter().any(|closing| {
-            closing.closer.is_some() && closing.said.len() + CLOSER_ROOM > CLOSER_QUEUE
-        });
+        let is_full = self
+            .closers
+            .iter()
+            .any(|closing| closing.closer.is_some() && closing.said.len() + CLOSER_ROOM > CLOSER_QUEUE);
         let ready = self.workers.iter().enumerate().filter(|(_, worker)| !is_full && !worker.inbox.is_empty());
         steps.extend(ready.map(|(index, _)| Step::Worker(index)));
         for (index, closing) in self.closers.iter_mut().enumerate() {

@@ -231,7 +231,8 @@ impl Scenario {
             match columns.filter(|_| random.chance(600)) {
                 Some(columns) => {
                     let connector = random.pick(&["files", "log"]);
-                    script += &format!("CREATE TABLE {name}_{connector} ({columns}) WITH ('connector' = '{connector}');\n");
+                    script +=
+                        &format!("CREATE TABLE {name}_{connector} ({columns}) WITH ('connector' = '{connector}');\n");
                     script += &format!("INSERT INTO {name}_{connector} {select};\n");
                 }
                 None => {

@@ -233,10 +233,10 @@ impl Sink for Files {
             let note = FilesNote { files, next_file: self.next_file, next_run: self.next_run, serial };
             let note = serde_json::to_string(&note).unwrap();
             self.calls.prepare(&note);
-            let pending = self.open.iter().map(|(id, emission, is_kept)| Pending {
-                id: *id,
-                rows: (!is_kept).then(|| emission.clone()),
-            });
+            let pending = self
+                .open
+                .iter()
+                .map(|(id, emission, is_kept)| Pending { id: *id, rows: (!is_kept).then(|| emission.clone()) });
             Ok(Prepared { note, pending: pending.collect() })
         })
     }

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::sync::Arc;
 
 use anyhow::bail;
-use millstream_engine::{CheckReport, Engine, Settings};
+use millstream_engine::{CheckReport, Engine, MemorySettings, Settings};
 use millstream_sql::SqlError;
 use tokio::sync::mpsc;
 
@@ -53,7 +53,8 @@ fn check(script: &str) -> anyhow::Result<CheckReport> {
     let clock = Arc::new(SystemClock);
     let (printed, _) = mpsc::channel(1);
     let connectors = Arc::new(Offline::new(clock.clone(), None, printed)?);
-    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None };
+    let memory = MemorySettings::unlimited();
+    let settings = Settings { workers: 1, queue_bytes: 1 << 20, replay_time: true, checkpoints: None, memory };
     let engine = Engine::start(connectors, clock, settings, None, tokio::runtime::Handle::current())?;
     Ok(engine.check(script))
 }

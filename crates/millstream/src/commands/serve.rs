@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     let settings = ServiceSettings {
         data: config.data.clone(),
         workers: config.workers,
+        memory_limit: config.memory_limit,
         aws: config.aws,
         checkpoints: config.checkpoints,
         auth: Auth::new(config.tokens),

@@ -59,6 +59,7 @@ pub(super) async fn all(State(app): State<App>) -> Result<Response, Problem> {
     let mut registry = Registry::with_prefix("millstream");
     register_queries(&app, &mut registry);
     register_sources(&app, &mut registry);
+    register_memory(&app, &mut registry);
     let durations = app.metrics.durations.clone();
     registry.register("http_request_duration_seconds", "Time until the answer began", durations);
     let uptime: Gauge = Gauge::default();
@@ -74,7 +75,7 @@ fn register_queries(app: &App, registry: &mut Registry) {
     let [rows_in, rows_out, filtered, late, rejected] = <[Counters; 5]>::default();
     let [open_windows, groups, running, table_rows, lag_ms] = <[Gauges; 5]>::default();
     let [watermark, watermark_lag, checkpoint_age] = <[Seconds; 3]>::default();
-    let [state_bytes, checkpoint_failing] = <[Gauges; 2]>::default();
+    let [state_bytes, checkpoint_failing, memory_bytes] = <[Gauges; 3]>::default();
     let now = app.clock.now();
     for query in app.engine.queries() {
         let labels: Labels = vec![("query", query.name.clone())];
@@ -93,6 +94,7 @@ fn register_queries(app: &App, registry: &mut Registry) {
         };
         gauge(&open_windows, stats.open_windows.get());
         gauge(&groups, stats.groups.get());
+        gauge(&memory_bytes, stats.state_bytes.get());
         gauge(&running, u64::from(query.state.word() == "running"));
         let reached = stats.watermark();
         if reached != EventTime::MIN && reached != EventTime::MAX {
@@ -121,6 +123,7 @@ fn register_queries(app: &App, registry: &mut Registry) {
     registry.register("rejected", "Records and rows that could not be used", rejected);
     registry.register("open_windows", "Windows that are open", open_windows);
     registry.register("groups", "Groups held as state", groups);
+    registry.register("state_bytes", "Memory that a query's state takes", memory_bytes);
     registry.register("query_running", "1 while a query runs", running);
     registry.register("live_table_rows", "Rows of a live table", table_rows);
     registry.register("shard_lag_ms", "How far a shard's reader is behind the tip", lag_ms);
@@ -129,6 +132,19 @@ fn register_queries(app: &App, registry: &mut Registry) {
     registry.register("checkpoint_failing", "1 while a checkpoint cannot be written", checkpoint_failing);
     registry.register("watermark_seconds", "How far event time has come, since 1970", watermark);
     registry.register("watermark_lag_seconds", "How far event time is behind the clock", watermark_lag);
+}
+
+fn register_memory(app: &App, registry: &mut Registry) {
+    let memory = app.engine.memory();
+    for (name, help, bytes) in [
+        ("memory_used_bytes", "Memory that state takes", memory.used),
+        ("memory_limit_bytes", "Memory that state may take", memory.limit),
+        ("memory_spilled_bytes", "State on disk", memory.spilled),
+    ] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        registry.register(name, help, gauge);
+    }
 }
 
 fn register_sources(app: &App, registry: &mut Registry) {

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use millstream_core::{EventTime, ShardId};
-use millstream_engine::{CheckpointInfo, QueryInfo, QueryState, ShardStats};
+use millstream_engine::{CheckpointInfo, MemoryInfo, QueryInfo, QueryState, ShardStats};
 use millstream_sql::graph;
 use serde::Serialize;
 
@@ -12,9 +12,18 @@ use super::{App, Problem};
 use crate::secrets::redact;
 use crate::tasks;
 
+/// How much memory state takes, and may take.
+#[derive(Serialize)]
+struct Memory {
+    used_bytes: u64,
+    limit_bytes: u64,
+    spilled_bytes: u64,
+}
+
 #[derive(Serialize)]
 pub(super) struct Queries {
     queries: Vec<Query>,
+    memory: Memory,
 }
 
 /// A query as the API tells it.
@@ -34,6 +43,8 @@ pub(super) struct Query {
     watermark: Option<String>,
     open_windows: u64,
     groups: u64,
+    /// Bytes of memory that its state takes.
+    state_bytes: u64,
     /// What readers of the result are promised over restarts.
     delivery: &'static str,
     checkpoint: Option<Checkpoint>,
@@ -92,7 +103,9 @@ struct Node {
 
 pub(super) async fn list(State(app): State<App>) -> Json<Queries> {
     let queries = app.engine.queries();
-    Json(Queries { queries: queries.into_iter().map(|query| describe(&app, query)).collect() })
+    let MemoryInfo { limit, used, spilled } = app.engine.memory();
+    let memory = Memory { used_bytes: used, limit_bytes: limit, spilled_bytes: spilled };
+    Json(Queries { queries: queries.into_iter().map(|query| describe(&app, query)).collect(), memory })
 }
 
 pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Query>, Problem> {
@@ -166,6 +179,7 @@ fn describe(app: &App, query: QueryInfo) -> Query {
         watermark: shown(stats.watermark()),
         open_windows: stats.open_windows.get(),
         groups: stats.groups.get(),
+        state_bytes: stats.state_bytes.get(),
         delivery: query.delivery.word(),
         checkpoint: Some(stats.checkpoints.newest()).filter(|newest| newest.number > 0).map(checkpoint),
         shards: stats.shards().into_iter().map(shard).collect(),

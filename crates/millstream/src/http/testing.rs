@@ -36,7 +36,8 @@ impl TestService {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let checkpoints = CheckpointConfig { dir: None, interval: Duration::from_secs(1), retained: 3 };
-        let settings = ServiceSettings { data, workers: 1, aws: AwsSettings::default(), checkpoints, auth };
+        let settings =
+            ServiceSettings { data, workers: 1, memory_limit: 1 << 30, aws: AwsSettings::default(), checkpoints, auth };
         let app = Service::open(settings, Arc::new(SystemClock)).unwrap();
         Self { router: router(&app), app, _folder: folder }
     }

@@ -38,6 +38,10 @@ use crate::physical::physical_expr;
 /// Partitions that have been silent are looked at this often at the most, to let go of rows no frame reaches.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// What a partition takes beside its rows, and each running value.
+const PARTITION_BYTES: usize = 200;
+const RUNNING_BYTES: usize = 100;
+
 /// The state of OVER.
 pub(crate) struct OverOperator {
     functions: Vec<Function>,
@@ -49,6 +53,10 @@ pub(crate) struct OverOperator {
     computable: Computable,
     converter: RowConverter,
     partitions: HashMap<OwnedRow, Partition>,
+    /// Bytes of all partitions.
+    partition_bytes: usize,
+    /// Running values of a partition that got no row for so long go.
+    ttl: Option<Duration>,
     /// Rows that event time has not passed yet, with their times.
     waiting: Vec<(RecordBatch, Int64Array)>,
     /// Partitions with rows that wait for what follows them.
@@ -73,7 +81,6 @@ enum Way {
     Along(RunningFunction, FrameEnd),
 }
 
-#[derive(Default)]
 struct Partition {
     rows: Option<RecordBatch>,
     times: Vec<EventTime>,
@@ -81,6 +88,26 @@ struct Partition {
     given: usize,
     /// For each function that runs along its value, and how many of the rows it has taken in.
     running: Vec<(Running, usize)>,
+    /// The time of its newest row that was given.
+    last: EventTime,
+    /// When it was last measured.
+    bytes: usize,
+}
+
+impl Default for Partition {
+    fn default() -> Self {
+        Self { rows: None, times: Vec::new(), given: 0, running: Vec::new(), last: EventTime::MAX, bytes: 0 }
+    }
+}
+
+impl Partition {
+    /// Bytes of memory, as they are counted from now on.
+    fn measure(&mut self) -> usize {
+        let rows = self.rows.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        let times = self.times.capacity() * size_of::<EventTime>();
+        self.bytes = PARTITION_BYTES + rows + times + self.running.len() * RUNNING_BYTES;
+        self.bytes
+    }
 }
 
 impl OverOperator {
@@ -124,6 +151,8 @@ impl OverOperator {
             rows_before,
             time_before,
             partitions: HashMap::new(),
+            partition_bytes: 0,
+            ttl: over.ttl,
             waiting: Vec::new(),
             unfinished: BTreeSet::new(),
             log: KeyedLog::default(),
@@ -196,10 +225,11 @@ impl OverOperator {
         if partition.running.is_empty() {
             for function in &self.functions {
                 if let Way::Along(running, _) = &function.way {
-                    partition.running.push((running.start(&function.value_type)?, 0));
+                    partition.running.push((running.start(&function.value_type)?, from));
                 }
             }
         }
+        let fresh = self.fresh_starts(partition, to);
         let order = self.order_columns(rows)?;
         let peers = ends_of_peers(&order, rows.num_rows())?;
         let mut running = partition.running.iter_mut();
@@ -214,7 +244,22 @@ impl OverOperator {
                     let time = order.first().map(|column| Arc::clone(&column.values));
                     let time = time.ok_or_else(|| DataFusionError::Internal("OVER has no order".to_owned()))?;
                     let ends = end.all(rows.num_rows(), &time, &peers)?;
-                    along.values(value, Along { rows, from, to, consumed, ends: &ends, peers: &peers })?
+                    let mut parts = Vec::with_capacity(fresh.len() + 1);
+                    let begins = [from].into_iter().chain(fresh.iter().copied().filter(|row| *row > from));
+                    let begins: Vec<usize> = begins.collect();
+                    for (number, begin) in begins.iter().copied().enumerate() {
+                        if fresh.binary_search(&begin).is_ok() {
+                            (*value, *consumed) = (along.start(&function.value_type)?, begin);
+                        }
+                        let end = begins.get(number + 1).copied().unwrap_or(to);
+                        let part =
+                            Along { rows, from: begin, to: end, consumed: &mut *consumed, ends: &ends, peers: &peers };
+                        parts.push(along.values(value, part)?);
+                    }
+                    match parts.as_slice() {
+                        [only] => Arc::clone(only),
+                        parts => arrow::compute::concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+                    }
                 }
             };
             let fits = *values.data_type() == function.value_type;
@@ -222,7 +267,16 @@ impl OverOperator {
         }
         let times = partition.times[from..to].to_vec();
         partition.given = to;
+        partition.last = times.last().copied().unwrap_or(partition.last);
         Ok(Some((RecordBatch::try_new(Arc::clone(&self.output), columns)?, times)))
+    }
+
+    /// The rows up to `to` with which running values begin anew, because the one before them is too long ago.
+    fn fresh_starts(&self, partition: &Partition, to: usize) -> Vec<usize> {
+        let Some(ttl) = self.ttl else { return Vec::new() };
+        let times = &partition.times;
+        let before = |row: usize| if row == partition.given { partition.last } else { times[row - 1] };
+        (partition.given..to).filter(|row| before(*row) + ttl < times[*row]).collect()
     }
 
     /// Whether all that a row's functions look ahead to is there.
@@ -262,24 +316,36 @@ impl OverOperator {
         partition.rows.is_none() && partition.running.is_empty()
     }
 
+    /// Whether its running values are to be forgotten: all of its rows were given, the last one too long ago.
+    fn is_expired(&self, partition: &Partition) -> bool {
+        let is_silent = |ttl| partition.given == partition.times.len() && partition.last + ttl < self.watermark;
+        !partition.running.is_empty() && self.ttl.is_some_and(is_silent)
+    }
+
     /// Looks at partitions that have been silent.
     fn sweep(&mut self) {
-        let every = SWEEP.max(self.time_before);
+        let every = SWEEP.max(self.time_before).min(self.ttl.map_or(Duration(i64::MAX), |ttl| ttl.max(Duration(1000))));
         if self.swept != EventTime::MIN && self.watermark < self.swept + every {
             return;
         }
         self.swept = self.watermark;
         let mut partitions = std::mem::take(&mut self.partitions);
         let mut log = std::mem::take(&mut self.log);
+        let mut bytes = 0;
         partitions.retain(|key, partition| {
             let rows = partition.times.len();
+            let is_expired = self.is_expired(partition);
+            if is_expired {
+                partition.running.clear();
+            }
             let is_over = self.trim(partition);
-            if partition.times.len() < rows || is_over {
+            if partition.times.len() < rows || is_over || is_expired {
                 log.touch(key);
             }
+            bytes += if is_over { 0 } else { partition.measure() };
             !is_over
         });
-        (self.partitions, self.log) = (partitions, log);
+        (self.partitions, self.log, self.partition_bytes) = (partitions, log, bytes);
     }
 }
 
@@ -401,12 +467,14 @@ impl Operator for OverOperator {
         let mut given: Vec<(RecordBatch, Vec<EventTime>)> = Vec::new();
         for key in touched {
             let Some(mut partition) = self.partitions.remove(&key) else { continue };
+            self.partition_bytes -= partition.bytes;
             self.log.touch(&key);
             given.extend(self.give(&mut partition)?);
             if partition.given < partition.times.len() {
                 self.unfinished.insert(key.clone());
             }
             if !self.trim(&mut partition) {
+                self.partition_bytes += partition.measure();
                 self.partitions.insert(key, partition);
             }
         }
@@ -429,6 +497,10 @@ impl Operator for OverOperator {
     fn size(&self) -> (usize, usize) {
         let rows: usize = self.partitions.values().map(|partition| partition.times.len().max(1)).sum();
         (0, rows + self.waiting.iter().map(|(_, times)| times.len()).sum::<usize>())
+    }
+
+    fn bytes(&self) -> usize {
+        self.partition_bytes + self.waiting.iter().map(|(rows, _)| rows.get_array_memory_size()).sum::<usize>()
     }
 
     fn remember(&mut self) {
@@ -455,7 +527,9 @@ impl Operator for OverOperator {
         let lengths = kept.iter().map(|kept| kept.map_or(0, |kept| kept.times.len()));
         let rows = lists(&with_times(&rows, times)?, lengths)?;
         let along = self.functions.iter().filter(|function| matches!(function.way, Way::Along(..))).count();
-        let mut columns = vec![number(&|kept| kept.given), number(&|kept| usize::from(!kept.running.is_empty()))];
+        let last: ArrayRef =
+            Arc::new(kept.iter().map(|kept| kept.map_or(0, |kept| kept.last.0)).collect::<Int64Array>());
+        let mut columns = vec![number(&|kept| kept.given), number(&|kept| usize::from(!kept.running.is_empty())), last];
         for place in 0..along {
             columns.push(number(&|kept| kept.running.get(place).map_or(0, |(_, consumed)| *consumed)));
         }
@@ -503,29 +577,32 @@ impl Operator for OverOperator {
             for (row, key) in saved.keys.iter().enumerate() {
                 self.unfinished.remove(key);
                 if saved.is_gone(row) {
-                    self.partitions.remove(key);
+                    self.partition_bytes -= self.partitions.remove(key).map_or(0, |former| former.bytes);
                     continue;
                 }
                 let number =
                     |column: usize| Ok::<_, DataFusionError>(usize::try_from(saved.number(column, row)?).unwrap_or(0));
-                let (rows, times) = without_times(&saved.rows(2 + along.len(), row, &timed)?, &self.input)?;
+                let (rows, times) = without_times(&saved.rows(3 + along.len(), row, &timed)?, &self.input)?;
                 let mut running = Vec::new();
                 if number(1)? == 1 {
-                    let mut columns = saved.kept.iter().skip(3 + along.len());
+                    let mut columns = saved.kept.iter().skip(4 + along.len());
                     for (place, (function, value_type)) in along.iter().enumerate() {
-                        running.push((function.load(&mut columns, row, value_type)?, number(2 + place)?));
+                        running.push((function.load(&mut columns, row, value_type)?, number(3 + place)?));
                     }
                 }
-                let partition = Partition {
+                let mut partition = Partition {
                     rows: (rows.num_rows() > 0).then_some(rows),
                     times: times.values().iter().map(|time| EventTime(*time)).collect(),
                     given: number(0)?,
                     running,
+                    last: EventTime(saved.number(2, row)?),
+                    bytes: 0,
                 };
                 if partition.given < partition.times.len() {
                     self.unfinished.insert(key.clone());
                 }
-                self.partitions.insert(key.clone(), partition);
+                self.partition_bytes += partition.measure();
+                self.partition_bytes -= self.partitions.insert(key.clone(), partition).map_or(0, |former| former.bytes);
             }
         }
         Ok(())
