@@ -346,6 +346,8 @@ class Life:
         self.start()
         tables = (crash_queries.TABLES + crash_queries.PARQUET_TABLES).replace("$FILES", str(self.files.folder))
         self.define(tables + crash_queries.QUERIES, "tumbled", is_killed=self.random.random() < 0.7)
+        # Killed before it made the streams, it is their readers that make them.
+        conftest.eventually(lambda: all(shards_of(self.service, stream) for stream in self.load.acknowledged))
         for thread in (self.load, self.files, self.tables):
             thread.start()
 
