@@ -140,7 +140,7 @@ fn parts_of(keys: &[ArrayRef]) -> Result<Vec<UInt32Array>> {
     let rows = keys.first().map_or(0, arrow::array::Array::len);
     let mut hashes = vec![0; rows];
     create_hashes(keys, &RandomState::with_seed(SEED), &mut hashes)?;
-    let mut parts: Vec<Vec<u32>> = vec![Vec::with_capacity(rows / PARTS + 1); PARTS];
+    let mut parts: Vec<Vec<u32>> = (0..PARTS).map(|_| Vec::with_capacity(rows / PARTS + 1)).collect();
     for (row, hash) in (0_u32..).zip(hashes) {
         // The upper bits: tables look at the lower ones.
         parts[usize::try_from(hash >> 56).unwrap_or(0) % PARTS].push(row);

@@ -36,6 +36,8 @@ struct Lane {
     handed_over: HashSet<ShardId>,
     /// Shards that were read to their end.
     closed: HashSet<ShardId>,
+    /// Shards that its reader has opened.
+    opened: HashSet<ShardId>,
     failed: bool,
 }
 
@@ -78,6 +80,7 @@ impl Worker {
                     drift,
                     handed_over: HashSet::new(),
                     closed: HashSet::new(),
+                    opened: HashSet::new(),
                     failed: false,
                 };
                 self.lanes.insert(lane, fresh);
@@ -191,6 +194,11 @@ impl Worker {
             if behind.handed_over.contains(shard) || behind.offsets.get(shard) != main.offsets.get(shard) {
                 continue;
             }
+            // A shard that the main lane has not opened, such as the drained parent of one that it began with, it will not
+            // close either: the other reads that to its end by itself.
+            if !main.opened.contains(shard) {
+                continue;
+            }
             if main.closed.contains(shard) {
                 // The main lane has said so to its own readers, and does not say it again.
                 let kind = ProgressKind::Closed;
@@ -261,9 +269,9 @@ impl Worker {
             .filter(|behind| !behind.handed_over.contains(shard))
             .flat_map(|behind| behind.queries.clone())
             .collect();
-        if let Some(lane) = self.lanes.get_mut(&lane_id)
-            && !joining.is_empty()
-        {
+        let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
+        lane.opened.insert(shard.clone());
+        if !joining.is_empty() {
             lane.joined.entry(shard.clone()).or_default().extend(joining);
         }
     }

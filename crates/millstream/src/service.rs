@@ -103,7 +103,7 @@ impl Service {
     }
 
     /// Makes the embedded streams that tables name: who declared one may send records to it at once.
-    fn make_streams(&self, outcomes: &[Outcome]) -> Result<(), ExecuteError> {
+    pub(crate) fn make_streams(&self, outcomes: &[Outcome]) -> Result<(), ExecuteError> {
         let runtime = tokio::runtime::Handle::current();
         let catalog = self.engine.catalog();
         for outcome in outcomes {

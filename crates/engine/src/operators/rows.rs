@@ -52,8 +52,9 @@ impl Operator for RowsOperator {
         (0, 0)
     }
 
+    /// What waits is given with the next step.
     fn bytes(&self) -> usize {
-        self.waiting.iter().map(|(_, rows)| rows.get_array_memory_size()).sum()
+        0
     }
 
     fn save(&mut self, saver: &mut Saver) -> Result<()> {

@@ -292,7 +292,7 @@ impl SessionLeaf {
     }
 
     fn add_piece(&mut self, mut piece: Piece) {
-        piece.bytes = piece.columns.iter().map(|column| column.get_array_memory_size()).sum();
+        piece.bytes = piece.columns.iter().map(Array::get_array_memory_size).sum();
         self.live_rows += piece.live_rows;
         self.dead_rows += piece.live.len() - piece.live_rows;
         self.pieces.insert(self.next_piece, piece);

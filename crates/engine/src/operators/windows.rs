@@ -97,14 +97,15 @@ impl Windows {
         is_row_wise: bool,
         memory: Arc<Share>,
     ) -> Self {
-        let has_parts = |leaf: &WindowLeaf| match &leaf.holds {
+        // Rows are kept only where CLOSE looks at several of them together.
+        let has_keys = |leaf: &WindowLeaf| match &leaf.holds {
             Holds::Groups(layout) => !layout.keys.fields().is_empty(),
-            Holds::Rows(_) => true,
+            Holds::Rows(_) => false,
         };
         Self {
             spec,
             lateness,
-            splits: is_row_wise && leaves.len() == 1 && leaves.iter().all(has_parts),
+            splits: is_row_wise && leaves.len() == 1 && leaves.iter().all(has_keys),
             memory,
             suffixes: leaves.iter().map(|_| Suffixes::default()).collect(),
             leaves,
@@ -177,11 +178,14 @@ impl Windows {
         }
         let needed = (bytes + spilled) * MERGE_COST;
         let is_large = spilled > 0 || needed > self.memory.pool().left();
-        if is_large && self.splits && is_final {
+        if is_large
+            && self.splits
+            && is_final
+            && let [WindowLeaf { leaf, holds: Holds::Groups(layout) }] = self.leaves.as_slice()
+        {
             let pieces = self.slices_of(window).flat_map(|(_, pieces)| pieces[0].iter());
             let pieces = pieces.map(|piece| piece.content.clone()).collect();
-            let WindowLeaf { leaf, holds } = &self.leaves[0];
-            let parts = Box::new(Parts::new(window, leaf, holds, pieces));
+            let parts = Box::new(Parts::new(window, leaf, layout, pieces));
             return Ok(Some(Given::Parts { window, parts, is_final }));
         }
         if spilled > 0 && needed > self.memory.pool().left() {
@@ -348,7 +352,7 @@ impl Content {
     }
 
     /// Rows that were kept as rows.
-    pub(super) fn all_rows(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+    fn all_rows(&self, schema: &SchemaRef) -> Result<RecordBatch> {
         match self {
             Self::Rows(rows) => Ok(rows.clone()),
             Self::Spilled(spilled) => {
@@ -477,6 +481,14 @@ impl Operator for Windows {
                     Holds::Groups(layout) => layout.keys.fields().len(),
                     Holds::Rows(_) => 0,
                 };
+                // What comes in small pieces goes as one.
+                let small = |piece: &&Piece| piece.spilled().is_none() && piece.bytes < MIN_SPILLED_BYTES;
+                if pieces.iter().filter(small).count() > 1 {
+                    let (first, before) =
+                        (first_unsaved(pieces), pieces.iter().map(|piece| piece.bytes).sum::<usize>());
+                    leaf.holds.merge(pieces, first)?;
+                    freed += before.saturating_sub(pieces.iter().map(|piece| piece.bytes).sum()) as u64;
+                }
                 for piece in pieces {
                     if freed >= wanted {
                         return Ok(freed);

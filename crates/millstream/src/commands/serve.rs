@@ -103,9 +103,11 @@ pub(crate) async fn serve(
 
 /// All in one go, so that queries on a source share its reader.
 async fn start_queries(service: &Arc<Service>, scripts: Scripts) -> anyhow::Result<()> {
-    let engine = service.engine.clone();
+    let service = Arc::clone(service);
     let started = tokio::task::spawn_blocking(move || {
-        let outcomes = engine.execute(scripts.scripts()).map_err(|error| scripts.explain(&error))?;
+        let outcomes = service.engine.execute(scripts.scripts()).map_err(|error| scripts.explain(&error))?;
+        // Some may be missing: the process was killed between a definition and its stream, or it is a new file's.
+        service.make_streams(&outcomes)?;
         anyhow::Ok((scripts.len(), outcomes.len()))
     });
     let (files, statements) = started.await.context("starting the queries broke off")??;
