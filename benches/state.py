@@ -63,7 +63,7 @@ def main():
         keys = max(1, rows * per_million // 1_000_000)
         with tempfile.TemporaryDirectory() as folder:
             results = {}
-            for what, of_keys, limit in [("one key", 1, "1 TB"), ("no limit", keys, "1 TB"), ("limit", keys, options.limit)]:
+            for what, of_keys, limit in [("one key", 1, "1000 gb"), ("no limit", keys, "1000 gb"), ("limit", keys, options.limit)]:
                 path, script = os.path.join(folder, "in.ndjson"), os.path.join(folder, "query.sql")
                 if what != "limit":
                     write(path, rows, of_keys, spread_ms)

@@ -63,13 +63,6 @@ fn windows_that_were_on_disk_give_the_rows_of_windows_that_were_not() {
         (GROUPED, of(hop, "HAVING count(*) > 1")),
         // Merged by suffixes as long as there is memory for them.
         (GROUPED, of(small_hop, "HAVING sum(n) > 100")),
-        // A window over windows.
-        (
-            "window_end TIMESTAMP(3), c BIGINT",
-            format!(
-                "SELECT window_end, sum(c) FROM (SELECT window_start, window_end, k, count(*) AS c FROM {tumble} GROUP BY window_start, window_end, k) GROUP BY window_start, window_end"
-            ),
-        ),
     ];
     for (columns, query) in cases {
         let script = format!("{TABLES} CREATE TABLE r ({columns}) WITH ('connector' = 'print'); INSERT INTO r {query}");

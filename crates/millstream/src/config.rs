@@ -277,7 +277,7 @@ mod tests {
             ("listen = \"here\"", "option 'listen': `here` given, expected an address and a port"),
             ("workers = 0", "0 workers given; expected 1 to 256"),
             ("workers = \"many\"", "option 'workers': `many` given, expected a number of threads"),
-            ("[memory]\nlimit = \"much\"", "option 'memory.limit': `much` given"),
+            ("[memory]\nlimit = \"much\"", "option 'memory.limit': `much` is no size"),
             ("data = 1.5", "data: a float given"),
             ("data = ", "TOML parse error at line 1"),
             ("listen = \"0.0.0.0:80\"", "lets everybody on the network in"),
