@@ -523,6 +523,7 @@ impl Closer {
     /// Hands the state as it is now to be written. Answers whether nothing is to come behind it.
     fn cut(&mut self, is_finished: bool) -> Result<bool, Ending> {
         let Some(checkpoints) = &mut self.checkpoints else { return Ok(false) };
+        #[expect(clippy::disallowed_methods, reason = "a measurement: nothing is decided by it")]
         let started = std::time::Instant::now();
         let wanted = std::mem::take(&mut checkpoints.wanted);
         let last = is_finished || wanted.iter().any(|wanted| wanted.last);
@@ -588,7 +589,7 @@ impl Closer {
             }
         }
         if let (Time::Clock(clock), Some(refresh), true) =
-            (&self.time, self.refresh, (look || has_emitted) && (look || self.is_updating))
+            (&self.time, self.refresh, look || has_emitted && self.is_updating)
         {
             let ended = clock.now();
             self.state.next_look = ended + Duration(refresh.0.max((ended - started).0 * LOOK_SHARE));

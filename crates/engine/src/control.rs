@@ -104,7 +104,7 @@ impl Inner {
     }
 
     /// Pauses a query before its readers have started: it was paused when the last process stopped.
-    pub(crate) fn stay_paused(&self, state: &mut Running, name: &str, started: &mut Vec<String>) {
+    pub(crate) fn stay_paused(state: &mut Running, name: &str, started: &mut Vec<String>) {
         started.retain(|starting| starting != name);
         if let Some(query) = state.queries.get(name) {
             query.state.send_replace(QueryState::Paused);

@@ -1,6 +1,6 @@
 //! How a query comes to its state: from its newest checkpoint, from a savepoint, or without any; and how it is claimed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::DATAFUSION_VERSION;
@@ -134,10 +134,10 @@ impl Inner {
             watermark: EventTime::MIN.0,
             emitted_until: EventTime::MIN.0,
             sources: Vec::new(),
-            values: Default::default(),
+            values: BTreeMap::default(),
             entries: Vec::new(),
             sink: None,
-            chunks: Default::default(),
+            chunks: BTreeMap::default(),
             next_chunk: 1,
         };
         let new_folder = format!("{}/{:013}-{}", query_folder(&plan.name), now.0, settings.writer);
@@ -279,10 +279,10 @@ async fn choose(
             if !is_new
                 && let Some(found) =
                     find(settings.store.as_ref(), &plan.name, settings.retained).await.map_err(broken)?
+                && found.restored.manifest.start == said
+                && difference(&found.restored.manifest, own).is_none()
             {
-                if found.restored.manifest.start == said && difference(&found.restored.manifest, own).is_none() {
-                    return Ok(Plan::GoOn(Box::new(found)));
-                }
+                return Ok(Plan::GoOn(Box::new(found)));
             }
             let (store, folder) = find_savepoint(settings, savepoint).map_err(SqlError::new)?;
             let paths = store.list(&folder).await.map_err(unusable)?;

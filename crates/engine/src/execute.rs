@@ -145,7 +145,7 @@ impl Inner {
                         taken.map(|_| Outcome::Altered { statement, name })
                     }
                     Step::Alter { statement, name, action: QueryAction::Pause } if started.contains(&name) => {
-                        self.stay_paused(&mut state, &name, &mut started);
+                        Self::stay_paused(&mut state, &name, &mut started);
                         Ok(Outcome::Altered { statement, name })
                     }
                     Step::Alter { statement, name, action } => {

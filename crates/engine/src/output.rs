@@ -180,15 +180,23 @@ pub(crate) enum ToSink {
     Finish,
 }
 
+/// What a sink goes on from.
+pub(crate) enum Recover {
+    /// No checkpoints are taken.
+    Nothing,
+    /// The newest checkpoint, if it knows of the sink.
+    From(Option<SinkState>),
+}
+
 /// Owns a sink until its query ends; answers why it stopped before that, if it did, and whether it came to its end.
-/// `recover` is what the newest checkpoint says of it, where checkpoints are taken.
+/// Where checkpoints are taken, it recovers from what the newest one says of it.
 pub(crate) async fn drive_sink(
     mut sink: Box<dyn Sink>,
     mut queue: mpsc::Receiver<ToSink>,
     clock: Arc<dyn Clock>,
-    recover: Option<Option<SinkState>>,
+    recover: Recover,
 ) -> Result<bool, SinkError> {
-    if let Some(state) = recover {
+    if let Recover::From(state) = recover {
         patiently(&clock, sink.as_mut(), Call::Recover(state.as_ref())).await?;
     }
     let mut next_tick = clock.now() + TICK;

@@ -159,7 +159,8 @@ mod tests {
     use arrow::array::{Int64Array, StringArray};
 
     fn rows() -> RecordBatch {
-        let key: ArrayRef = Arc::new(StringArray::from_iter((0..500).map(|n| (n % 7 != 0).then(|| format!("k{n}")))));
+        let keys = (0..500).map(|n| (n % 7 != 0).then(|| format!("k{n}")));
+        let key: ArrayRef = Arc::new(keys.collect::<StringArray>());
         let value: ArrayRef = Arc::new(Int64Array::from_iter_values(0..500));
         RecordBatch::try_from_iter([("k", key), ("v", value)]).unwrap()
     }

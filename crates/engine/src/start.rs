@@ -22,7 +22,7 @@ use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, Query
 use crate::lane::{LaneOutput, read};
 use crate::merge::Merge;
 use crate::message::{CloserLink, LaneId, QueryId, Said, ToCloser, ToWorker};
-use crate::output::{Output, SINK_QUEUE, drive_sink};
+use crate::output::{Output, Recover, SINK_QUEUE, drive_sink};
 use crate::source::{SourceDecoder, SourceSpec};
 
 /// How long to wait for room in a closer's inbox.
@@ -61,7 +61,7 @@ impl Inner {
                 let (clock, failing, query) = (Arc::clone(&self.clock), state_sender.clone(), name.clone());
                 self.open_sinks.send_modify(|open| *open += 1);
                 let done = self.open_sinks.clone();
-                let recover = origin.as_ref().map(|origin| origin.sink.clone());
+                let recover = origin.as_ref().map_or(Recover::Nothing, |origin| Recover::From(origin.sink.clone()));
                 self.runner.task(Box::pin(async move {
                     match drive_sink(sink, emissions, clock, recover).await {
                         Err(error) => {

@@ -46,8 +46,11 @@ impl ChunkRows {
     }
 }
 
+/// Chunks by their numbers, and where each is.
+pub(crate) type Places = Vec<(u64, ChunkPlace)>;
+
 /// Writes chunks into one file; answers its bytes and where each chunk is.
-pub(crate) fn encode(file: &str, chunks: &[(u64, ChunkRows)]) -> Result<(Vec<u8>, Vec<(u64, ChunkPlace)>), ArrowError> {
+pub(crate) fn encode(file: &str, chunks: &[(u64, ChunkRows)]) -> Result<(Vec<u8>, Places), ArrowError> {
     let mut bytes = Vec::new();
     let mut places = Vec::with_capacity(chunks.len());
     for (chunk, rows) in chunks {

@@ -38,14 +38,11 @@ pub(crate) struct Found {
 
 /// The folder of a query; names of queries may hold anything.
 pub(crate) fn query_folder(query: &str) -> String {
-    let mut folder = String::from("queries/");
-    for byte in query.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => folder.push(char::from(byte)),
-            other => folder.push_str(&format!("={other:02X}")),
-        }
-    }
-    folder
+    let escaped = query.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => char::from(byte).to_string(),
+        other => format!("={other:02X}"),
+    });
+    format!("queries/{}", escaped.collect::<String>())
 }
 
 /// The folder of a savepoint.

@@ -170,7 +170,7 @@ impl Writer {
                 let (done, savepoint) = (std::mem::take(&mut cut.done), cut.savepoint.take());
                 let written = self.write(cut, sink.as_ref()).await;
                 let mut answer = written.as_ref().map(|()| self.newest.number).map_err(ToString::to_string);
-                if let (Ok(_), Some(name)) = (&written, savepoint) {
+                if let (Ok(()), Some(name)) = (&written, savepoint) {
                     answer = self.savepoint(&name).await.map(|()| self.newest.number);
                 }
                 owes.store(self.holds_rows(), Ordering::Release);
@@ -306,16 +306,18 @@ impl Writer {
         let mut pause = FIRST_RETRY;
         loop {
             match self.store.create(path, bytes.clone()).await {
-                Ok(()) => return Ok(self.stats.recovered()),
+                Ok(()) => break,
                 // An earlier try whose answer was lost, or another process.
                 Err(StoreError::Exists(_)) => match self.store.read(path).await {
-                    Ok(found) if found == bytes => return Ok(self.stats.recovered()),
+                    Ok(found) if found == bytes => break,
                     Ok(_) => return Err(Broken::Fenced(self.fenced(path))),
                     Err(error) => self.wait(&mut pause, &error).await,
                 },
                 Err(error) => self.wait(&mut pause, &error).await,
             }
         }
+        self.stats.recovered();
+        Ok(())
     }
 
     /// Another process may have taken over so long ago that its manifest of this number is gone again: then there are
@@ -329,7 +331,10 @@ impl Writer {
             }
         };
         match paths.iter().find(|path| manifest_number(path).is_some_and(|other| other > number)) {
-            None => Ok(self.stats.recovered()),
+            None => {
+                self.stats.recovered();
+                Ok(())
+            }
             Some(newer) => {
                 // It counts for nothing, and is not to be taken for an older checkpoint either.
                 self.sweep(&[manifest_path(&self.folder, number)]).await;

@@ -427,7 +427,7 @@ impl Side {
     }
 
     fn load(&mut self, batches: &HashMap<u64, (Slot, RecordBatch)>, kept: &RecordBatch) -> Result<()> {
-        let mut loaded: HashMap<u64, (Arc<Batch>, Vec<(OwnedRow, bool)>)> = HashMap::new();
+        let mut loaded = HashMap::new();
         for (number, (slot, rows)) in batches {
             let rows = fitted(rows, &self.schema)?;
             let keys = self.keys_of(&rows)?;

@@ -520,7 +520,11 @@ impl Operator for OverOperator {
         let kept: Vec<Option<&Partition>> = keys.iter().map(|key| partitions.get(key)).collect();
         let gone = kept.iter().map(Option::is_none).collect();
         let number = |of: &dyn Fn(&Partition) -> usize| -> ArrayRef {
-            Arc::new(kept.iter().map(|kept| kept.map_or(0, |kept| of(kept) as i64)).collect::<Int64Array>())
+            Arc::new(
+                kept.iter()
+                    .map(|kept| kept.map_or(0, |kept| i64::try_from(of(kept)).unwrap_or(i64::MAX)))
+                    .collect::<Int64Array>(),
+            )
         };
         let rows = concat_batches(&self.input, kept.iter().flatten().filter_map(|kept| kept.rows.as_ref()))?;
         let times = kept.iter().flatten().flat_map(|kept| kept.times.iter().map(|time| time.0)).collect();
