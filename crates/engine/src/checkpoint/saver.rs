@@ -72,19 +72,21 @@ impl Saver {
     ) -> Result<()> {
         let chunk = match slot.0 {
             Some(chunk) => chunk,
-            None => self.add(rows()?),
+            None => {
+                let chunk = self.next_chunk;
+                self.next_chunk += 1;
+                self.add(chunk, rows()?);
+                chunk
+            }
         };
         slot.0 = Some(chunk);
         self.entries.push(Entry { name: self.path(name), note: to_json(note)?, chunk });
         Ok(())
     }
 
-    /// A new chunk that is named elsewhere than among the entries.
-    pub(super) fn add(&mut self, rows: RecordBatch) -> u64 {
-        let chunk = self.next_chunk;
-        self.next_chunk += 1;
+    /// A chunk that no checkpoint has yet.
+    pub(super) fn add(&mut self, chunk: u64, rows: RecordBatch) {
         self.new.push((chunk, rows));
-        chunk
     }
 }
 

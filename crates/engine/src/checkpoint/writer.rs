@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::SourcePosition;
 use super::chunk::{ChunkPlace, encode};
 use super::manifest::{Manifest, PendingPlace, SinkPosition};
-use super::restore::{manifest_path, savepoint_folder};
+use super::restore::{manifest_number, manifest_path, savepoint_folder};
 use super::saver::Saver;
 use crate::output::ToSink;
 use crate::sabotage::{Order, is_broken};
@@ -22,6 +22,9 @@ use crate::stats::CheckpointStats;
 
 /// The first pause before a store is tried again; doubled each time.
 const FIRST_RETRY: Duration = Duration(200);
+/// Chunks of rows that a sink holds are numbered from here on: a closer numbers those of its next cut while this one is
+/// written, and the two must not meet.
+const SINK_CHUNKS: u64 = 1 << 63;
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
@@ -71,6 +74,8 @@ pub(crate) struct Writer {
     newest: Manifest,
     /// The chunks of rows that the sink holds, by their numbers there.
     pending: HashMap<u64, u64>,
+    /// The number of the next chunk of such rows.
+    next_pending: u64,
     /// Manifests that are kept, oldest first, with the files they need.
     kept: VecDeque<(u64, BTreeSet<String>)>,
     retained: usize,
@@ -110,9 +115,20 @@ impl Writer {
         retained: usize,
         stats: Arc<CheckpointStats>,
     ) -> Result<Self, String> {
-        let pending = base.sink.iter().flat_map(|sink| &sink.pending).map(|place| (place.id, place.chunk)).collect();
-        let mut writer =
-            Self { store, clock, folder, newest: base, pending, kept: kept.into(), retained: retained.max(1), stats };
+        let pending: HashMap<u64, u64> =
+            base.sink.iter().flat_map(|sink| &sink.pending).map(|place| (place.id, place.chunk)).collect();
+        let next_pending = pending.values().map(|chunk| chunk + 1).max().unwrap_or(0).max(SINK_CHUNKS);
+        let mut writer = Self {
+            store,
+            clock,
+            folder,
+            newest: base,
+            pending,
+            next_pending,
+            kept: kept.into(),
+            retained: retained.max(1),
+            stats,
+        };
         let manifest = writer.newest.clone();
         let path = manifest_path(&writer.folder, manifest.number);
         let bytes = manifest.encode().map_err(|error| error.to_string())?;
@@ -251,7 +267,12 @@ impl Writer {
         for run in prepared.pending {
             let chunk = match (self.pending.get(&run.id), run.rows.as_ref()) {
                 (Some(chunk), _) => *chunk,
-                (None, Some(emission)) => saver.add(emission.rows.clone()),
+                (None, Some(emission)) => {
+                    let chunk = self.next_pending;
+                    self.next_pending += 1;
+                    saver.add(chunk, emission.rows.clone());
+                    chunk
+                }
                 (None, None) => {
                     return Err(Broken::Unwritable(format!("the sink's rows {} were never handed over", run.id)));
                 }
@@ -286,16 +307,29 @@ impl Writer {
         let mut pause = FIRST_RETRY;
         loop {
             match self.store.create(path, bytes.clone()).await {
-                Ok(()) => return Ok(self.stats.recovered()),
+                Ok(()) => break,
                 // An earlier try whose answer was lost, or another process.
                 Err(StoreError::Exists(_)) => match self.store.read(path).await {
-                    Ok(found) if found == bytes => return Ok(self.stats.recovered()),
+                    Ok(found) if found == bytes => break,
                     Ok(_) => return Err(Broken::Fenced(self.fenced(path))),
                     Err(error) => self.wait(&mut pause, &error).await,
                 },
                 Err(error) => self.wait(&mut pause, &error).await,
             }
         }
+        // A process that stood still may find the place free because who has taken over no longer keeps what was there.
+        loop {
+            match self.store.list(&self.folder).await {
+                Ok(paths) if paths.iter().any(|other| manifest_number(other) > Some(manifest.number)) => {
+                    self.sweep(&[path.to_owned()]).await;
+                    return Err(Broken::Fenced(self.fenced(path)));
+                }
+                Ok(_) => break,
+                Err(error) => self.wait(&mut pause, &error).await,
+            }
+        }
+        self.stats.recovered();
+        Ok(())
     }
 
     async fn wait(&self, pause: &mut Duration, error: &StoreError) {

@@ -57,7 +57,11 @@ impl CheckpointStore for Store {
                 return Err(self.failed(&path));
             }
             let done = self.world.lock().create(&path, bytes);
-            self.world.log(format!("  {}: stores {path}: {}", self.process, if done.is_ok() { "ok" } else { "exists" }));
+            self.world.log(format!(
+                "  {}: stores {path}: {}",
+                self.process,
+                if done.is_ok() { "ok" } else { "exists" }
+            ));
             // The answer is lost.
             if fails { Err(self.failed(&path)) } else { done }
         })
@@ -152,7 +156,8 @@ impl World {
             };
             for shard in &source.shards {
                 let at = now.shards.iter().find(|at| at.shard == shard.shard);
-                if at.is_none_or(|at| at.offset() .unwrap() < shard.offset().unwrap() || at.watermark < shard.watermark) {
+                if at.is_none_or(|at| at.offset().unwrap() < shard.offset().unwrap() || at.watermark < shard.watermark)
+                {
                     back.push(format!("{} of {}", shard.shard, source.source));
                 }
             }
