@@ -227,6 +227,17 @@ impl Closer {
         Ok(Some(taken))
     }
 
+    /// Of a query whose input has ended: its table gets the rows again that come from the query's state.
+    pub(crate) fn show(&mut self) -> Result<(), String> {
+        if let Time::Clock(clock) = &self.time {
+            self.state.now = clock.now();
+        }
+        self.run_stages(self.state.watermark, false).map_err(|ending| match ending {
+            Ending::Failed(reason) => reason,
+            Ending::Finished | Ending::Stopped | Ending::Abandoned => "its table takes no rows".to_owned(),
+        })
+    }
+
     /// How long to wait for a message before looking at the clock.
     fn patience(&self) -> Duration {
         match (&self.time, self.refresh) {

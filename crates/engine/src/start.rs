@@ -139,11 +139,19 @@ impl Inner {
                     Ok(Err(broken)) => {
                         tracing::error!(%query, %broken, "checkpoints end; the query stops");
                         fail_closer(&failing, &broken.to_string(), &clock).await;
+                        // A closer that has handed on all it had does not hear it.
+                        finished.send_if_modified(|state| {
+                            let is_running = matches!(state, QueryState::Running | QueryState::Paused);
+                            if is_running {
+                                *state = QueryState::Failed(broken.to_string());
+                            }
+                            is_running
+                        });
                     }
                 }
             }));
         }
-        let closer = Closer {
+        let mut closer = Closer {
             query: id,
             inbox,
             answer: CloserLink { worker: None, inbox: closer_sender.clone() },
@@ -184,6 +192,7 @@ impl Inner {
             plan,
         };
         if is_finished {
+            closer.show().map_err(SqlError::new)?;
             query.state.send_replace(QueryState::Finished);
             state.queries.insert(name, query);
             return Ok(outcome);

@@ -70,8 +70,22 @@ pub(crate) fn manifest_path(folder: &str, number: u64) -> String {
     format!("{folder}/manifest-{number:012}.json")
 }
 
-pub(super) fn manifest_number(path: &str) -> Option<u64> {
+pub(crate) fn manifest_number(path: &str) -> Option<u64> {
     path.rsplit('/').next()?.strip_prefix("manifest-")?.strip_suffix(".json")?.parse().ok()
+}
+
+/// Why a checkpoint is not used.
+enum Unusable {
+    /// It is not what was written: an older one is used.
+    Damaged(String),
+    /// The store did not answer. An older one must not be used: sinks have shown what the newest has.
+    Away(String),
+}
+
+impl From<String> for Unusable {
+    fn from(reason: String) -> Self {
+        Self::Damaged(reason)
+    }
 }
 
 /// The newest usable checkpoint of a query, `None` if it never had one.
@@ -106,19 +120,21 @@ pub(crate) async fn find_in(
     let mut kept = Vec::new();
     for number in numbers.iter().rev() {
         let path = manifest_path(folder, *number);
-        let manifest = match read(store, &path).await.and_then(|bytes| Manifest::decode(&bytes)) {
+        let manifest = match read(store, &path).await.and_then(|bytes| Ok(Manifest::decode(&bytes)?)) {
             Ok(manifest) => manifest,
-            Err(reason) if used.is_none() => {
+            Err(Unusable::Away(reason)) => return Err(reason),
+            Err(Unusable::Damaged(reason)) if used.is_none() => {
                 skipped.push(format!("`{path}`: {reason}"));
                 continue;
             }
-            Err(_) => continue,
+            Err(Unusable::Damaged(_)) => continue,
         };
         let files: BTreeSet<String> = manifest.chunks.values().map(|place| place.file.clone()).collect();
         if used.is_none() {
             match load(store, manifest).await {
                 Ok(restored) => used = Some(restored),
-                Err(reason) => {
+                Err(Unusable::Away(reason)) => return Err(reason),
+                Err(Unusable::Damaged(reason)) => {
                     skipped.push(format!("`{path}`: {reason}"));
                     continue;
                 }
@@ -144,24 +160,27 @@ async fn list(store: &dyn CheckpointStore, folder: &str) -> Result<Vec<String>, 
     store.list(folder).await.map_err(|error| format!("{}: {error}", store.location()))
 }
 
-async fn read(store: &dyn CheckpointStore, path: &str) -> Result<Vec<u8>, String> {
+async fn read(store: &dyn CheckpointStore, path: &str) -> Result<Vec<u8>, Unusable> {
     store.read(path).await.map_err(|error| match error {
-        StoreError::NotFound(path) => format!("`{path}` is missing"),
-        error => error.to_string(),
+        StoreError::NotFound(path) => Unusable::Damaged(format!("`{path}` is missing")),
+        error => Unusable::Away(format!("{} cannot be read now, try again: {error}", store.location())),
     })
 }
 
 /// Reads every chunk of a checkpoint, file by file.
-pub(crate) async fn load(store: &dyn CheckpointStore, manifest: Manifest) -> Result<Restored, String> {
+async fn load(store: &dyn CheckpointStore, manifest: Manifest) -> Result<Restored, Unusable> {
     let mut files: BTreeMap<&str, Vec<(u64, &ChunkPlace)>> = BTreeMap::new();
     for (chunk, place) in &manifest.chunks {
         files.entry(&place.file).or_default().push((*chunk, place));
     }
     let reads = futures::stream::iter(files).map(|(file, places)| async move {
         let bytes = read(store, file).await?;
-        places.into_iter().map(|(chunk, place)| Ok((chunk, decode(&bytes, place)?))).collect::<Result<Vec<_>, String>>()
+        places
+            .into_iter()
+            .map(|(chunk, place)| Ok((chunk, decode(&bytes, place)?)))
+            .collect::<Result<Vec<_>, Unusable>>()
     });
-    let loaded: Vec<Result<Vec<(u64, RecordBatch)>, String>> = reads.buffer_unordered(PARALLEL_READS).collect().await;
+    let loaded: Vec<Result<Vec<(u64, RecordBatch)>, Unusable>> = reads.buffer_unordered(PARALLEL_READS).collect().await;
     let mut chunks: BTreeMap<u64, RecordBatch> = BTreeMap::new();
     for of_file in loaded {
         chunks.extend(of_file?);

@@ -74,18 +74,21 @@ impl Saver {
     ) -> Result<()> {
         let chunk = match slot.0 {
             Some(chunk) => chunk,
-            None => self.add(rows()?),
+            None => {
+                let chunk = self.next_chunk;
+                self.next_chunk += 1;
+                self.add(chunk, rows()?);
+                chunk
+            }
         };
         slot.0 = Some(chunk);
         self.entries.push(Entry { name: self.path(name), note: to_json(note)?, chunk });
         Ok(())
     }
 
-    fn add(&mut self, rows: impl Into<ChunkRows>) -> u64 {
-        let chunk = self.next_chunk;
-        self.next_chunk += 1;
+    /// A chunk that no checkpoint has yet.
+    pub(super) fn add(&mut self, chunk: u64, rows: impl Into<ChunkRows>) {
         self.new.push((chunk, rows.into()));
-        chunk
     }
 }
 

@@ -22,12 +22,11 @@ use crate::stats::CheckpointStats;
 
 /// The first pause before a store is tried again; doubled each time.
 const FIRST_RETRY: Duration = Duration(200);
+/// Chunks of rows that a sink holds are numbered from here on: a closer numbers those of its next cut while this one is
+/// written, and the two must not meet.
+const SINK_CHUNKS: u64 = 1 << 63;
 /// The longest pause between two tries.
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
-
-/// Chunks of the sink's rows are numbered from here on, by their runs: when the sink answers, the next cut may have been
-/// numbered already.
-const SINK_CHUNKS: u64 = 1 << 63;
 
 /// Who waits for a checkpoint: its number, or why there is none.
 pub(crate) type Done = oneshot::Sender<Result<u64, String>>;
@@ -81,6 +80,8 @@ pub(crate) struct Writer {
     newest: Manifest,
     /// The chunks of rows that the sink holds, by their numbers there.
     pending: HashMap<u64, u64>,
+    /// The number of the next chunk of such rows.
+    next_pending: u64,
     /// Manifests that are kept, oldest first, with the files they need.
     kept: VecDeque<(u64, BTreeSet<String>)>,
     retained: usize,
@@ -120,9 +121,20 @@ impl Writer {
         retained: usize,
         stats: Arc<CheckpointStats>,
     ) -> Result<Self, String> {
-        let pending = base.sink.iter().flat_map(|sink| &sink.pending).map(|place| (place.id, place.chunk)).collect();
-        let mut writer =
-            Self { store, clock, folder, newest: base, pending, kept: kept.into(), retained: retained.max(1), stats };
+        let pending: HashMap<u64, u64> =
+            base.sink.iter().flat_map(|sink| &sink.pending).map(|place| (place.id, place.chunk)).collect();
+        let next_pending = pending.values().map(|chunk| chunk + 1).max().unwrap_or(0).max(SINK_CHUNKS);
+        let mut writer = Self {
+            store,
+            clock,
+            folder,
+            newest: base,
+            pending,
+            next_pending,
+            kept: kept.into(),
+            retained: retained.max(1),
+            stats,
+        };
         let manifest = writer.newest.clone();
         let path = manifest_path(&writer.folder, manifest.number);
         let bytes = manifest.encode().map_err(|error| error.to_string())?;
@@ -241,7 +253,6 @@ impl Writer {
         };
         if !is_broken(Order::ManifestFirst) {
             self.create_manifest(&manifest_path(&self.folder, number), &manifest).await?;
-            self.check_newest(number).await?;
         }
         if let Some((path, bytes)) = late_data {
             self.create(&path, &bytes).await;
@@ -269,8 +280,10 @@ impl Writer {
             let chunk = match (self.pending.get(&run.id), run.rows.as_ref()) {
                 (Some(chunk), _) => *chunk,
                 (None, Some(emission)) => {
-                    saver.new.push((SINK_CHUNKS | run.id, emission.rows.clone().into()));
-                    SINK_CHUNKS | run.id
+                    let chunk = self.next_pending;
+                    self.next_pending += 1;
+                    saver.add(chunk, emission.rows.clone());
+                    chunk
                 }
                 (None, None) => {
                     return Err(Broken::Unwritable(format!("the sink's rows {} were never handed over", run.id)));
@@ -316,31 +329,19 @@ impl Writer {
                 Err(error) => self.wait(&mut pause, &error).await,
             }
         }
-        self.stats.recovered();
-        Ok(())
-    }
-
-    /// Another process may have taken over so long ago that its manifest of this number is gone again: then there are
-    /// newer ones.
-    async fn check_newest(&self, number: u64) -> Result<(), Broken> {
-        let mut pause = FIRST_RETRY;
-        let paths = loop {
+        // A process that stood still may find the place free because who has taken over no longer keeps what was there.
+        loop {
             match self.store.list(&self.folder).await {
-                Ok(paths) => break paths,
+                Ok(paths) if paths.iter().any(|other| manifest_number(other) > Some(manifest.number)) => {
+                    self.sweep(&[path.to_owned()]).await;
+                    return Err(Broken::Fenced(self.fenced(path)));
+                }
+                Ok(_) => break,
                 Err(error) => self.wait(&mut pause, &error).await,
             }
-        };
-        match paths.iter().find(|path| manifest_number(path).is_some_and(|other| other > number)) {
-            None => {
-                self.stats.recovered();
-                Ok(())
-            }
-            Some(newer) => {
-                // It counts for nothing, and is not to be taken for an older checkpoint either.
-                self.sweep(&[manifest_path(&self.folder, number)]).await;
-                Err(Broken::Fenced(self.fenced(newer)))
-            }
         }
+        self.stats.recovered();
+        Ok(())
     }
 
     async fn wait(&self, pause: &mut Duration, error: &StoreError) {

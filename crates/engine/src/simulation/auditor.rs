@@ -13,6 +13,7 @@ use super::scenario::Scenario;
 use super::sinks::texts;
 use super::world::{Shared, count};
 use crate::batch::run_batch;
+use crate::stats::Counter;
 
 /// How far a shard of a query has come: event time, and the position in it.
 type Reached = (EventTime, Option<Offset>);
@@ -21,7 +22,7 @@ pub(super) struct Auditor {
     world: Shared,
     views: Vec<String>,
     lasting: Vec<String>,
-    /// By process, query, source and shard; event time of the whole query is that of the shard ``.
+    /// By process, query, source and shard; event time of the whole query is that of no shard.
     reached: RefCell<BTreeMap<[String; 4], Reached>>,
 }
 
@@ -83,7 +84,7 @@ impl Auditor {
         for query in process.queries() {
             let stats = &query.stats;
             let [rows_in, filtered, late, rejected, used] =
-                [&stats.rows_in, &stats.filtered, &stats.late, &stats.rejected, &stats.used].map(|count| count.get());
+                [&stats.rows_in, &stats.filtered, &stats.late, &stats.rejected, &stats.used].map(Counter::get);
             if rows_in != filtered + late + rejected + used || late > 0 || rejected > 0 {
                 let counts =
                     format!("{rows_in} in, {filtered} filtered, {late} late, {rejected} rejected, {used} used");
@@ -102,7 +103,9 @@ impl Auditor {
     fn same(&self, table: &str, mut shown: BTreeMap<String, usize>, may_repeat: bool) {
         let expected = self.world.lock().expected[table].clone();
         if may_repeat {
-            shown.iter_mut().for_each(|(row, times)| *times = (*times).min(expected.get(row).copied().unwrap_or(1)));
+            for (row, times) in &mut shown {
+                *times = (*times).min(expected.get(row).copied().unwrap_or(1));
+            }
         }
         let rows: BTreeSet<&String> = expected.keys().chain(shown.keys()).collect();
         for row in rows {

@@ -23,7 +23,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use crate::sabotage::{BROKEN, Order};
+use process::Process;
 use run::{Report, run};
+use scenario::Scenario;
+use world::{Faults, Shared};
 
 /// How many seeds CI runs.
 const SEEDS: u64 = 500;
@@ -111,6 +114,18 @@ fn notices(order: Order) -> bool {
         println!("{order:?}: seed {seed}: {}", reason.lines().next().unwrap_or_default());
     }
     noticed.is_some()
+}
+
+#[test]
+fn a_start_is_refused_in_words_where_every_checkpoint_is_damaged() {
+    let world = Shared::new(1);
+    let scenario = Scenario::make(&world);
+    let start = |name: &str| Process::start(name.to_owned(), &world, &scenario).map(drop);
+    world.lock().faults = Faults::default();
+    start("p1").unwrap();
+    world.lock().objects.values_mut().for_each(|bytes| bytes.truncate(50));
+    let refused = start("p2").unwrap_err();
+    assert!(refused.contains("no checkpoint of") && refused.contains("START FROM"), "{refused}");
 }
 
 #[test]

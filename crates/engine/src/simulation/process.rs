@@ -193,10 +193,7 @@ impl Process {
             }
             Step::Closer(index, with_messages) => {
                 let closing = &mut self.closers[index];
-                let messages = match with_messages {
-                    true => self.world.lock().random.between(1, closing.said.len()),
-                    false => 0,
-                };
+                let messages = if with_messages { self.world.lock().random.between(1, closing.said.len()) } else { 0 };
                 self.world.log(format!("{name}: closer {} hears {messages}", closing.name));
                 closing.step(messages)
             }
@@ -218,6 +215,11 @@ impl Process {
         self.engine.queries()
     }
 
+    /// Checkpoints that were not used, and why.
+    pub(super) fn skipped(&self) -> Vec<String> {
+        self.queries().iter().flat_map(|query| query.stats.checkpoints.newest().skipped).collect()
+    }
+
     /// Why its queries failed, if some did.
     pub(super) fn failures(&self) -> Vec<String> {
         let failure = |query: QueryInfo| match query.state {
@@ -227,8 +229,10 @@ impl Process {
         self.queries().into_iter().filter_map(failure).collect()
     }
 
+    /// Whether its queries are, and their sinks too.
     pub(super) fn is_finished(&self) -> bool {
-        self.queries().iter().all(|query| query.state == QueryState::Finished)
+        *self.engine.inner.open_sinks.borrow() == 0
+            && self.queries().iter().all(|query| query.state == QueryState::Finished)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Chance from a seed: SplitMix64 (Steele, Lea and Flood 2014), small enough to need no dependency.
+//! Chance from a seed: `SplitMix64` (Steele, Lea and Flood 2014), small enough to need no dependency.
 
 pub(super) struct Random(u64);
 

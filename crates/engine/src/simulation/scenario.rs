@@ -1,5 +1,6 @@
 //! What one seed simulates: queries, workers, streams, and how often what goes wrong.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::random::Random;
@@ -218,12 +219,10 @@ impl Scenario {
         let idle = *random.pick(&["0 s", "0 s", "1 s"]);
         let mut script = String::new();
         for name in streams {
-            let records = random.between(10, 80);
+            let records = random.between(10, 60);
             let stream = Stream::make(random, records, late_ms, guard.now);
             guard.streams.insert(name.to_owned(), Arc::new(stream));
-            script += &format!(
-                "CREATE TABLE {name} (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) WITH ('connector' = 'stream', 'scan.watermark.idle-timeout' = '{idle}');\n"
-            );
+            writeln!(script, "CREATE TABLE {name} (id BIGINT, k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND) WITH ('connector' = 'stream', 'scan.watermark.idle-timeout' = '{idle}');").unwrap();
         }
         let (mut views, mut lasting) = (Vec::new(), Vec::new());
         for Text { name, before, select, columns, options, .. } in texts {
@@ -231,12 +230,12 @@ impl Scenario {
             match columns.filter(|_| random.chance(600)) {
                 Some(columns) => {
                     let connector = random.pick(&["files", "log"]);
-                    script +=
-                        &format!("CREATE TABLE {name}_{connector} ({columns}) WITH ('connector' = '{connector}');\n");
-                    script += &format!("INSERT INTO {name}_{connector} {select};\n");
+                    writeln!(script, "CREATE TABLE {name}_{connector} ({columns}) WITH ('connector' = '{connector}');")
+                        .unwrap();
+                    writeln!(script, "INSERT INTO {name}_{connector} {select};").unwrap();
                 }
                 None => {
-                    script += &format!("CREATE MATERIALIZED VIEW {name}{options} AS {select};\n");
+                    writeln!(script, "CREATE MATERIALIZED VIEW {name}{options} AS {select};").unwrap();
                     views.push((*name).to_owned());
                     if columns.is_some() {
                         lasting.push((*name).to_owned());
@@ -254,7 +253,7 @@ impl Scenario {
         };
         let rate = |random: &mut Random, most: usize| if random.chance(500) { 0 } else { random.below(most) };
         guard.faults = Faults {
-            store: rate(random, 200),
+            store: rate(random, 100),
             store_polls: random.below(6),
             sink: rate(random, 200),
             sink_polls: random.below(5),
@@ -270,7 +269,7 @@ impl Scenario {
             interval_ms: *random.pick(&[100, 400, 1500]),
             retained: random.between(1, 3),
             weights,
-            crashes: random.below(5),
+            crashes: random.below(4),
             has_second_process: random.chance(200),
             damages: random.chance(200),
             jumps: random.chance(300),

@@ -143,6 +143,8 @@ pub(super) struct Files {
     open: Vec<(u64, Emission, bool)>,
     complete: Vec<Name>,
     prepared: usize,
+    /// The next run when it was prepared: those before it are kept once that is committed.
+    prepared_runs: u64,
 }
 
 impl Files {
@@ -150,7 +152,16 @@ impl Files {
         let token = world.lock().serial();
         world.lock().sinks.entry(table.to_owned()).or_default();
         let calls = Calls { world, table: table.to_owned(), is_recovered: false, prepared: None };
-        Self { calls, token, next_file: 1, next_run: 1, open: Vec::new(), complete: Vec::new(), prepared: 0 }
+        Self {
+            calls,
+            token,
+            next_file: 1,
+            next_run: 1,
+            open: Vec::new(),
+            complete: Vec::new(),
+            prepared: 0,
+            prepared_runs: 0,
+        }
     }
 
     fn complete_open(&mut self) {
@@ -229,7 +240,7 @@ impl Sink for Files {
                 self.complete_open();
             }
             let (files, serial) = (self.complete.clone(), self.calls.world.lock().serial());
-            self.prepared = files.len();
+            (self.prepared, self.prepared_runs) = (files.len(), self.next_run);
             let note = FilesNote { files, next_file: self.next_file, next_run: self.next_run, serial };
             let note = serde_json::to_string(&note).unwrap();
             self.calls.prepare(&note);
@@ -249,7 +260,7 @@ impl Sink for Files {
             self.calls.end("commit")?;
             self.complete.drain(..self.prepared);
             self.prepared = 0;
-            self.open.iter_mut().for_each(|(_, _, is_kept)| *is_kept = true);
+            self.open.iter_mut().for_each(|(id, _, is_kept)| *is_kept |= *id < self.prepared_runs);
             self.calls.prepared = None;
             Ok(())
         })

@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) expected: BTreeMap<String, BTreeMap<String, usize>>,
     /// Queries whose rows may be there more than once: two processes write to a sink that cannot tell them apart.
     pub(super) has_two_writers: bool,
+    /// Something that was stored has been damaged.
+    pub(super) is_damaged: bool,
     timers: Vec<(i64, Waker)>,
     serial: u64,
 }
@@ -68,6 +70,7 @@ impl Shared {
             durable_notes: BTreeSet::new(),
             expected: BTreeMap::new(),
             has_two_writers: false,
+            is_damaged: false,
             timers: Vec::new(),
             serial: 0,
         })))

@@ -14,6 +14,7 @@ use crate::tasks;
 
 /// How much memory state takes, and may take.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "members are named as the API has them")]
 struct Memory {
     used_bytes: u64,
     limit_bytes: u64,

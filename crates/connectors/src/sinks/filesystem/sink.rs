@@ -233,7 +233,10 @@ impl FileSink {
         (self.complete, self.prepared) = (Vec::new(), 0);
         self.by_checkpoint = true;
         self.sequence = note.next_file;
-        self.runs = Runs::new(note.next_run);
+        // Of a savepoint there are rows without a note: their numbers are taken.
+        let pending = state.map_or(&[][..], |state| &state.pending);
+        let taken = pending.iter().map(|(id, _)| id + 1).max().unwrap_or(0);
+        self.runs = Runs::new(note.next_run.max(taken));
 
         self.show(&note.files)?;
         self.clean()?;
@@ -243,7 +246,7 @@ impl FileSink {
             let removed = remove_newer(folder, prefix, &self.token, note.after);
             removed.map_err(|error| FileError::of(folder, &error))?;
         }
-        for (id, emission) in state.map_or(&[][..], |state| &state.pending) {
+        for (id, emission) in pending {
             self.accept(emission, Some(*id))?;
         }
         if let (Some(open), Some(since)) = (&mut self.open, note.open_since) {
