@@ -21,6 +21,9 @@ fn view(start: &str, query: &str) -> String {
     format!("{TABLE}CREATE MATERIALIZED VIEW q {start} AS {query};")
 }
 
+/// What is done to the bytes of an object; it goes if this answers false.
+type Damage = fn(&mut Vec<u8>) -> bool;
+
 /// A row a second, of three keys.
 fn replay(seconds: i64) -> String {
     let record = |second: i64| {
@@ -60,13 +63,18 @@ fn broken_off(script: &str, records: &str) -> Arc<Objects> {
     execute(&engine, script).unwrap();
     for _ in 0..1000 {
         if manifests(&objects).last().is_some_and(|path| !path.ends_with("manifest-000000000001.json")) {
-            std::thread::sleep(Duration::from_millis(20));
+            wait(Duration::from_millis(20));
             store.die();
             return objects;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        wait(Duration::from_millis(5));
     }
     panic!("no checkpoint was taken: {:?}", objects.paths());
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is waited for is done by threads of their own")]
+fn wait(length: Duration) {
+    std::thread::sleep(length);
 }
 
 fn manifests(objects: &Objects) -> Vec<String> {
@@ -95,7 +103,6 @@ fn finish(objects: &Arc<Objects>, script: &str, records: &str) -> Result<(Vec<St
 fn a_damaged_or_missing_checkpoint_is_passed_over_and_named() {
     let (script, records) = (view("", WINDOW), replay(300));
     let expected = expected(&script, &records);
-    type Damage = fn(&mut Vec<u8>) -> bool;
     let damages: [(&str, Damage); 4] = [
         ("it is damaged: its checksum is not what was written", |bytes| {
             let middle = bytes.len() / 2;
@@ -208,7 +215,7 @@ fn of_two_processes_on_the_same_state_one_is_told_to_stop() {
             assert_eq!(rows.len(), expected(&script, &records).len());
             return;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        wait(Duration::from_millis(5));
     }
     panic!("the first process was not stopped: {:?}", first.query("q").unwrap().state);
 }
@@ -229,7 +236,7 @@ fn checkpoints_of_earlier_versions_are_opened_or_refused_in_words() {
         let store = MemoryStore::new(&objects, Some(claims * 12));
         let engine = engine_on(&store, "fixture", &records);
         execute(&engine, &script).unwrap();
-        std::thread::sleep(Duration::from_secs(5));
+        wait(Duration::from_secs(5));
         store.die();
         objects.write(&folder.join(name));
     }
@@ -247,9 +254,9 @@ fn checkpoints_of_earlier_versions_are_opened_or_refused_in_words() {
             Ok(resumed) => {
                 for (name, rows) in &resumed.tables {
                     let mut rows: Vec<Value> = rows.clone();
-                    rows.iter_mut().for_each(|row| {
+                    for row in &mut rows {
                         row.as_object_mut().and_then(|row| row.remove("is_final"));
-                    });
+                    }
                     assert_eq!(sorted(&rows), sorted(&whole[name]), "{name} of {}", fixture.display());
                 }
             }

@@ -95,7 +95,8 @@ pub struct Pending {
     pub rows: Option<Emission>,
 }
 
-/// What [`Sink::recover`] goes on from: the note, and all rows that were pending.
+/// What [`Sink::recover`] goes on from: the note, and all rows that were pending. An empty note is that of a savepoint,
+/// whose sink was another one: only the rows count.
 #[derive(Clone, Debug, Default)]
 pub struct SinkState {
     pub note: String,

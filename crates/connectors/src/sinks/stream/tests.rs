@@ -204,7 +204,7 @@ async fn a_full_disk_is_tried_again() {
 #[tokio::test]
 async fn a_note_of_something_else_is_refused() {
     let (store, _folder) = store(&StepClock::at(START));
-    for note in ["", "{\"files\":[]}", "{\"stream\":1,\"ends\":{},\"replayed\":{\"?\":1}}"] {
+    for note in ["-", "{\"files\":[]}", "{\"stream\":1,\"ends\":{},\"replayed\":{\"?\":1}}"] {
         let state = SinkState { note: note.to_owned(), pending: Vec::new() };
         let refused = sink(&store, &[], 0).recover(Some(&state)).await.unwrap_err();
         assert!(matches!(refused, SinkError::Fatal { .. }), "{note}");
