@@ -147,3 +147,17 @@ def test_checkpoints_are_told(counting):
     assert rows[0]["query"] == "q" and rows[0]["checkpoint"] > 1 and rows[0]["failing"] is None
     metrics = counting.get("/metrics").text
     assert 'millstream_checkpoint_failing{query="q"} 0' in metrics
+
+
+def test_a_paused_query_whose_file_is_gone_keeps_nothing_from_starting(start, tmp_path):
+    queries = tmp_path / "queries"
+    queries.mkdir()
+    (queries / "q.sql").write_text(f"{TABLE} CREATE MATERIALIZED VIEW q AS {window(10)};")
+    service = start("--queries", queries)
+    assert service.post("/api/v1/queries/q/pause").json()["state"] == "paused"
+    service.stop()
+    service = start("--queries", queries)
+    assert service.json("/api/v1/queries/q")["state"] == "paused"
+    service.stop()
+    (queries / "q.sql").unlink()
+    assert start("--queries", queries).json("/api/v1/queries")["queries"] == []

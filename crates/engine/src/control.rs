@@ -23,7 +23,8 @@ const LAST_CHECKPOINT: Duration = Duration::from_secs(5);
 
 /// What makes a query paused when it is read at the next start.
 fn pause_of(name: &str) -> String {
-    format!("ALTER QUERY \"{}\" PAUSE", name.replace('"', "\"\""))
+    // The file that defines it may be gone by then.
+    format!("ALTER QUERY IF EXISTS \"{}\" PAUSE", name.replace('"', "\"\""))
 }
 
 fn remember_pause(state: &mut Running, name: &str) {
@@ -311,7 +312,9 @@ impl Inner {
             for lane in state.lanes.values() {
                 lane.stop.send_replace(true);
             }
-            let runs = |query: &Query| !matches!(*query.state.borrow(), QueryState::Finished | QueryState::Failed(_));
+            let runs = |query: &Query| {
+                query.writer.is_some() && !matches!(*query.state.borrow(), QueryState::Finished | QueryState::Failed(_))
+            };
             state.queries.iter().filter(|(_, query)| runs(query)).map(|(name, _)| name.clone()).collect()
         };
         if self.settings.checkpoints.is_some() {

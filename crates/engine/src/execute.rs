@@ -213,7 +213,10 @@ impl Inner {
             Effect::Set { key, value } => {
                 Step::Done(Outcome::Set { statement: text, key, value: value.unwrap_or_default() })
             }
-            Effect::Alter { query, action } => Step::Alter { statement: text, name: query, action },
+            Effect::Alter { query, if_exists: true, .. } if !is_made && !state.queries.contains_key(&query) => {
+                Step::Done(Outcome::Altered { statement: text, name: query })
+            }
+            Effect::Alter { query, action, .. } => Step::Alter { statement: text, name: query, action },
         })
     }
 
@@ -340,7 +343,7 @@ fn supersede(steps: &mut [(usize, Step)], by: &Starting) {
 /// What is wrong with an effect although the catalog has all it names.
 pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
     match effect {
-        Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, .. }
+        Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, if_exists: false, .. }
             if !state.queries.contains_key(name) =>
         {
             Err(no_query(state, name))

@@ -39,7 +39,8 @@ pub enum Effect {
     /// A setting was made (`None`: taken back) for the rest of its script; what follows has it in its own effect.
     Set { key: String, value: Option<String> },
     /// Pause or resume a query, or keep its state.
-    Alter { query: String, action: QueryAction },
+    /// With `if_exists` it is no error if there is no such query.
+    Alter { query: String, action: QueryAction, if_exists: bool },
 }
 
 /// A SELECT that is answered once.
@@ -106,8 +107,8 @@ impl Applier<'_> {
                 Ok(Effect::Explained { text: explain(&pipeline), sources })
             }
             StatementKind::Set { key, value } => Ok(Effect::Set { key: key.clone(), value: value.clone() }),
-            StatementKind::AlterQuery { name, action } => {
-                Ok(Effect::Alter { query: name.text.clone(), action: action.clone() })
+            StatementKind::AlterQuery { name, action, if_exists } => {
+                Ok(Effect::Alter { query: name.text.clone(), action: action.clone(), if_exists: *if_exists })
             }
             StatementKind::Select(query) => self.select(query),
         }

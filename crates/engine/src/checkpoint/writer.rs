@@ -158,11 +158,14 @@ impl Writer {
         )
     }
 
-    /// Removes what no manifest that is kept needs.
+    /// Removes what no manifest that is kept needs: manifests first, so that none names a file that is gone.
     pub(crate) async fn sweep(&self, garbage: &[String]) {
-        for path in garbage {
+        let (manifests, data): (Vec<&String>, Vec<&String>) =
+            garbage.iter().partition(|path| manifest_number(path).is_some());
+        for path in manifests.into_iter().chain(data) {
             if let Err(error) = self.store.delete(path).await {
                 tracing::warn!(%path, %error, "a file of an old checkpoint was not removed; the next start tries again");
+                return;
             }
         }
     }
@@ -356,13 +359,19 @@ impl Writer {
         self.kept.push_back((manifest.number, files));
     }
 
-    /// Removes manifests beyond those that are kept, and files that none of the others names.
+    /// Removes manifests beyond those that are kept, and files that none of the others names. A manifest that cannot be
+    /// removed now keeps its files, and is tried again with the next checkpoint.
     async fn forget(&mut self) {
         while self.kept.len() > self.retained {
             let Some((number, files)) = self.kept.pop_front() else { return };
-            let mut gone = vec![manifest_path(&self.folder, number)];
-            gone.extend(files.into_iter().filter(|file| !self.kept.iter().any(|(_, kept)| kept.contains(file))));
-            self.sweep(&gone).await;
+            let path = manifest_path(&self.folder, number);
+            if let Err(error) = self.store.delete(&path).await {
+                tracing::warn!(%path, %error, "an old checkpoint was not removed; the next one tries again");
+                self.kept.push_front((number, files));
+                return;
+            }
+            let unnamed = files.into_iter().filter(|file| !self.kept.iter().any(|(_, kept)| kept.contains(file)));
+            self.sweep(&unnamed.collect::<Vec<_>>()).await;
         }
     }
 

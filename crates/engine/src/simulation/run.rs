@@ -12,6 +12,8 @@ use crate::checkpoint::Manifest;
 const CALM_AFTER: usize = 2500;
 /// A run that takes more steps stands still.
 const STEPS_MAX: usize = 40_000;
+/// A run in which so many processes have been started does not come to its end either.
+const STARTS_MAX: usize = 400;
 /// How often the auditor looks.
 const AUDIT_EVERY: usize = 50;
 /// For how many steps one process of two may stand still.
@@ -211,6 +213,9 @@ impl Run {
             Err(reason) => {
                 self.world.log(format!("{name} does not start: {reason}"));
                 self.excuse(&reason);
+                if self.starts > STARTS_MAX {
+                    self.wrong(format!("it does not start any more: {reason}"));
+                }
                 if !self.has_started {
                     // Queries that were claimed one by one would have readers of their own, which catch up with each
                     // other: a matter of streams that never end.

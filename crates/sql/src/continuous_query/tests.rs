@@ -192,7 +192,7 @@ fn a_savepoint_has_a_name_that_fits_a_path() {
     let effects = |name: &str| effects(&format!("ALTER QUERY q SAVEPOINT {name}"));
     assert!(matches!(
         effects("'v1.2-b_c'").unwrap().as_slice(),
-        [Effect::Alter { query, action: QueryAction::Savepoint(name) }] if query == "q" && name == "v1.2-b_c"
+        [Effect::Alter { query, action: QueryAction::Savepoint(name), .. }] if query == "q" && name == "v1.2-b_c"
     ));
     for wrong in ["'a/b'", "''", "'..'", "x", "'it''s'", ""] {
         assert!(effects(wrong).is_err(), "{wrong}");

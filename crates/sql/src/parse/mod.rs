@@ -207,6 +207,7 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
         "RESET" => Ok(StatementKind::Set { key: parse_key(parser)?, value: None }),
         "ALTER" => {
             expect_words(parser, &["QUERY"])?;
+            let if_exists = parser.parse_keywords(&[Keyword::IF, Keyword::EXISTS]);
             let name = parse_name(parser)?;
             let word = parse_word(parser)?;
             let action = match word.text.to_uppercase().as_str() {
@@ -219,7 +220,7 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
                         .hint("there are PAUSE, RESUME and SAVEPOINT 'name'"));
                 }
             };
-            Ok(StatementKind::AlterQuery { name, action })
+            Ok(StatementKind::AlterQuery { name, action, if_exists })
         }
         other => {
             Err(SqlError::new(format!("a statement cannot start with {other}")).at(Position::of(first.span)).hint(

@@ -74,6 +74,7 @@ pub(crate) enum StatementKind {
     AlterQuery {
         name: Name,
         action: QueryAction,
+        if_exists: bool,
     },
     Select(Box<Query>),
 }
