@@ -52,8 +52,6 @@ pub(super) enum IteratorStart {
     Beginning,
     Latest,
     At(EventTime),
-    /// At that record itself.
-    AtRecord(String),
     After(String),
 }
 
@@ -137,9 +135,6 @@ impl StreamClient {
                 IteratorStart::Latest => request.shard_iterator_type(ShardIteratorType::Latest),
                 IteratorStart::At(at) => {
                     request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(DateTime::from_millis(at.0))
-                }
-                IteratorStart::AtRecord(sequence) => {
-                    request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(sequence)
                 }
                 IteratorStart::After(sequence) => request
                     .shard_iterator_type(ShardIteratorType::AfterSequenceNumber)

@@ -25,8 +25,6 @@ pub(super) struct ShardReader<'a> {
     shard: ShardId,
     start: IteratorStart,
     chunk: ChunkBuilder,
-    /// The last record of a former reading, until the first that is read now shows whether it is still there.
-    expected: Option<String>,
     said_tip: Option<EventTime>,
     started: EventTime,
 }
@@ -47,13 +45,11 @@ impl<'a> ShardReader<'a> {
             Start::Beginning | Start::Configured => None,
         };
         let start = match (ready.start, settings.position) {
-            // The record itself is asked for again: that it is still there shows that nothing after it has expired.
-            (Start::After(offset), _) => IteratorStart::AtRecord(offset.sequence().to_owned()),
+            (Start::After(offset), _) => IteratorStart::After(offset.sequence().to_owned()),
             (Start::Beginning, _) | (Start::Configured, InitPosition::TrimHorizon) => IteratorStart::Beginning,
             (Start::Configured, InitPosition::AtTimestamp(at)) => IteratorStart::At(at),
             (Start::Configured, InitPosition::Latest) => IteratorStart::Latest,
         };
-        let expected = from.as_ref().map(|offset| offset.sequence().to_owned());
         let chunk = ChunkBuilder::new(ready.shard.clone(), from);
         Self {
             client,
@@ -61,7 +57,6 @@ impl<'a> ShardReader<'a> {
             shard: ready.shard,
             start,
             chunk,
-            expected,
             said_tip: None,
             started,
         }
@@ -114,7 +109,7 @@ impl<'a> ShardReader<'a> {
         now: EventTime,
         output: &dyn SourceOutput,
     ) -> Result<(), Ended> {
-        for record in page.records.iter().skip(self.read_before(page)) {
+        for record in &page.records {
             let arrival =
                 record.approximate_arrival_timestamp.and_then(|at| at.to_millis().ok()).map_or(now, EventTime);
             let (key, sequence) = (record.partition_key.as_deref(), record.sequence_number.as_str());
@@ -128,27 +123,6 @@ impl<'a> ShardReader<'a> {
             self.start = IteratorStart::After(last.sequence_number.clone());
         }
         Ok(())
-    }
-
-    /// How many records at the start of a page a former reading had: one, if the page is the first and nothing has been
-    /// lost. Kinesis gives what it still has and does not tell what it has no more.
-    fn read_before(&mut self, page: &GetRecordsOutput) -> usize {
-        let is_tip = page.millis_behind_latest == Some(0) || page.next_shard_iterator.is_none();
-        if page.records.is_empty() && !is_tip {
-            return 0;
-        }
-        let Some(expected) = self.expected.take() else { return 0 };
-        let first = page.records.first().map(|record| record.sequence_number.as_str());
-        if first == Some(&expected) {
-            return 1;
-        }
-        let shard = &self.shard;
-        let first = first.unwrap_or("none");
-        tracing::warn!(
-            %shard, last_read = expected, %first,
-            "the last record that was read has expired: if others followed it, those that have expired too are lost"
-        );
-        0
     }
 
     async fn send_chunk(&mut self, output: &dyn SourceOutput) -> Result<(), Ended> {
