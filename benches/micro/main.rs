@@ -1,0 +1,5 @@
+//! Benches of single parts.
+
+fn main() {
+    divan::main();
+}
