@@ -18,8 +18,8 @@ use crate::live_table::{Holds as TableHolds, LiveTable};
 use crate::memory::Share;
 use crate::message::LeafId;
 use crate::operators::{
-    Holds, IntervalJoinOperator, Operator, OverOperator, RowsOperator, Sessions, TopOperator, UpdatingTable,
-    WindowLeaf, Windows,
+    Holds, IntervalJoinOperator, Operator, RowsOperator, Sessions, TopOperator, UpdatingTable, WindowLeaf, Windows,
+    over,
 };
 use crate::pane::PaneLayout;
 use crate::stages::{InnerFeed, RunningStage, Stages};
@@ -173,7 +173,7 @@ fn operator(
             let layout = layouts.into_iter().next().flatten().ok_or_else(missing)?;
             Box::new(UpdatingTable::new(first()?.clone(), layout, *ttl)?)
         }
-        Plan::Over(over) => Box::new(OverOperator::new(over, first()?)?),
+        Plan::Over(functions) => over(functions, first()?)?,
         Plan::IntervalJoin(join) => match stage.leaves.as_slice() {
             [left, right] => Box::new(IntervalJoinOperator::new(join, left, right)?),
             _ => return Err(missing()),

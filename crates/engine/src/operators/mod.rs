@@ -22,7 +22,7 @@ use crate::pane::Delta;
 
 pub(crate) use computable::compute;
 pub(crate) use interval_join::IntervalJoinOperator;
-pub(crate) use over::OverOperator;
+pub(crate) use over::over;
 pub(crate) use parts::Parts;
 pub(crate) use rows::RowsOperator;
 pub(crate) use sessions::Sessions;

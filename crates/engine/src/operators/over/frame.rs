@@ -55,7 +55,7 @@ fn not_literal(name: &str, found: &Expr) -> DataFusionError {
     DataFusionError::Plan(format!("the distance of {name} must be a number, found {found}"))
 }
 
-fn integer(value: &ScalarValue) -> Result<i64> {
+pub(super) fn integer(value: &ScalarValue) -> Result<i64> {
     match value.cast_to(&DataType::Int64)? {
         ScalarValue::Int64(Some(value)) => Ok(value),
         other => Err(DataFusionError::Plan(format!("expected a number of rows, found {other}"))),
@@ -90,7 +90,7 @@ fn ahead(frame: &WindowFrame) -> Result<Reach> {
 }
 
 /// The length of an interval, at its longest where it has months.
-fn longest(bound: &ScalarValue) -> Result<Duration> {
+pub(super) fn longest(bound: &ScalarValue) -> Result<Duration> {
     const DAY_MS: i64 = 86_400_000;
     let millis = match bound {
         ScalarValue::IntervalMonthDayNano(Some(interval)) => {
