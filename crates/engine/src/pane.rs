@@ -142,12 +142,31 @@ impl PaneLayout {
     /// Groups of one delta are distinct: their places are their numbers, and no key is looked up.
     fn results_of(&self, delta: &Delta) -> Result<Results> {
         let numbers: Vec<usize> = (0..delta.groups).collect();
-        let values = self.functions.iter().zip(&delta.states).map(|(function, state)| {
-            let mut accumulator = self.accumulator(function)?;
-            accumulator.merge_batch(state, &numbers, delta.groups)?;
-            accumulator.evaluate(EmitTo::All)
-        });
+        let values = self.functions.iter().zip(&delta.states);
+        let values = values.map(|(function, state)| self.value_of(function, state, &numbers, delta.groups));
         Ok((delta.keys.clone(), values.collect::<Result<_>>()?, delta.groups))
+    }
+
+    /// The aggregates' values of groups whose numbers are known. `states` are the columns of all of them.
+    pub(crate) fn values_of(&self, states: &[ArrayRef], of_row: &[usize], groups: usize) -> Result<Vec<ArrayRef>> {
+        let (mut from, mut values) = (0, Vec::with_capacity(self.functions.len()));
+        for (function, columns) in self.functions.iter().zip(self.state_columns()?) {
+            values.push(self.value_of(function, &states[from..from + columns], of_row, groups)?);
+            from += columns;
+        }
+        Ok(values)
+    }
+
+    fn value_of(
+        &self,
+        function: &Arc<AggregateFunctionExpr>,
+        state: &[ArrayRef],
+        of_row: &[usize],
+        groups: usize,
+    ) -> Result<ArrayRef> {
+        let mut accumulator = self.accumulator(function)?;
+        accumulator.merge_batch(state, of_row, groups)?;
+        accumulator.evaluate(EmitTo::All)
     }
 
     /// The same with more keys behind those there are.

@@ -4,22 +4,23 @@
 //! first and last time. What is handed in stays as it came, in columns; sessions refer to its rows. When event time is
 //! past the end of a session no row can join it any more, and its rows are brought together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, Int64Type};
-use arrow::row::{OwnedRow, RowConverter, SortField};
-use datafusion::common::Result;
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::common::{HashMap, Result};
 use datafusion::error::DataFusionError;
 use millstream_core::{Duration, EventTime, Window, WindowSpec};
+use smallvec::SmallVec;
 
 use super::windows::{Holds, WindowLeaf};
 use super::{Given, Operator, Taken};
 use crate::checkpoint::{Saved, SavedChunk, Saver, Slot};
 use crate::close::{Bounds, leaf_batch};
-use crate::pane::{Delta, PaneLayout, columns_batch};
+use crate::pane::{Delta, PaneLayout, columns_batch, take_rows};
 use crate::source::millis;
 
 /// The window in which open sessions are shown: it closes after all others.
@@ -52,11 +53,15 @@ struct SessionLeaf {
     /// Which of the columns are the keys of sessions.
     key_columns: Vec<usize>,
     converter: RowConverter,
-    keys: HashMap<OwnedRow, Key>,
+    /// The places of keys with open sessions.
+    places: HashMap<Box<[u8]>, usize>,
+    keys: Vec<Key>,
+    /// Places that are free again.
+    free: Vec<usize>,
     /// When the first session of a key may end; looked at again when it is due.
-    due: BTreeSet<(EventTime, OwnedRow)>,
-    pieces: BTreeMap<u64, Piece>,
-    next_piece: u64,
+    due: BTreeSet<(EventTime, usize)>,
+    pieces: BTreeMap<u32, Piece>,
+    next_piece: u32,
     live_rows: usize,
     dead_rows: usize,
 }
@@ -78,6 +83,7 @@ struct Piece {
 /// A key with open sessions.
 #[derive(Default)]
 struct Key {
+    key: Box<[u8]>,
     /// Its cells, in order. Most keys have one: a tree of them would take ten times as much.
     cells: Vec<Cell>,
     /// When it is looked at.
@@ -89,13 +95,16 @@ struct Cell {
     start: EventTime,
     first: EventTime,
     last: EventTime,
-    rows: Vec<(u64, usize)>,
+    rows: Refs,
 }
+
+/// Most cells have one row or two: a list of them would take an allocation each.
+type Refs = SmallVec<[(u32, u32); 2]>;
 
 /// One session on its way out.
 struct Session {
     window: Window,
-    rows: Vec<(u64, usize)>,
+    rows: Refs,
 }
 
 impl Sessions {
@@ -239,7 +248,9 @@ impl SessionLeaf {
             gap,
             key_columns,
             converter: RowConverter::new(fields)?,
-            keys: HashMap::new(),
+            places: HashMap::default(),
+            keys: Vec::new(),
+            free: Vec::new(),
             due: BTreeSet::new(),
             pieces: BTreeMap::new(),
             next_piece: 0,
@@ -250,7 +261,7 @@ impl SessionLeaf {
 
     fn bytes(&self) -> usize {
         let columns = self.pieces.values().map(|piece| piece.bytes).sum::<usize>();
-        columns + self.keys.len() * KEY_BYTES + (self.live_rows + self.dead_rows) * ROW_BYTES
+        columns + self.places.len() * KEY_BYTES + (self.live_rows + self.dead_rows) * ROW_BYTES
     }
 
     /// Takes rows, each of which stands for `count` rows from `first` to `last`.
@@ -266,15 +277,16 @@ impl SessionLeaf {
         let mut taken = Taken::default();
         let (first_times, last_times) = (first, last);
         let rows = first.len();
-        let keys = self.keys_of(&columns, rows)?;
+        let keys = self.keys_of(&columns)?;
         let piece = self.next_piece;
         let mut live = vec![false; rows];
         let mut kept = 0;
-        for (row, key) in keys.into_iter().enumerate() {
+        for row in 0..rows {
+            let key = key_of(keys.as_ref(), row);
             let (first, last) = (EventTime(first_times.value(row)), EventTime(last_times.value(row)));
             let stands_for = usize::try_from(count.value(row)).unwrap_or(0);
             let Some(slice) = spec.slice_of(first) else { continue };
-            if last + self.gap < watermark && !self.joins_open(&key, first, last) {
+            if last + self.gap < watermark && !self.joins_open(key, first, last) {
                 let missed = Window { start: first, end: last + self.gap };
                 taken.late.extend(std::iter::repeat_n((last, Some(missed)), stands_for));
                 continue;
@@ -282,7 +294,7 @@ impl SessionLeaf {
             taken.used += stands_for;
             kept += 1;
             live[row] = true;
-            self.place(key, slice.start, first, last, (piece, row));
+            self.place(key, slice.start, first, last, (piece, as_row(row)));
         }
         if kept > 0 {
             let (first, last) = (first_times.clone(), last_times.clone());
@@ -300,15 +312,24 @@ impl SessionLeaf {
     }
 
     /// Puts a row into its cell.
-    fn place(&mut self, key: OwnedRow, cell: EventTime, first: EventTime, last: EventTime, at: (u64, usize)) {
-        self.arm(&key, last + self.gap);
-        let cells = &mut self.keys.entry(key).or_default().cells;
-        let found = cells.binary_search_by_key(&cell, |cell| cell.start);
+    fn place(&mut self, key: &[u8], cell: EventTime, first: EventTime, last: EventTime, at: (u32, u32)) {
+        let place = match self.places.get(key) {
+            Some(place) => *place,
+            None => self.add(key),
+        };
+        self.arm(place, last + self.gap);
+        let cells = &mut self.keys[place].cells;
+        // The newest cell is the likeliest.
+        let found = match cells.last() {
+            Some(last) if last.start == cell => Ok(cells.len() - 1),
+            Some(last) if last.start < cell => Err(cells.len()),
+            _ => cells.binary_search_by_key(&cell, |cell| cell.start),
+        };
         let place = found.unwrap_or_else(|place| {
             if cells.is_empty() {
                 cells.reserve_exact(1);
             }
-            cells.insert(place, Cell { start: cell, first, last, rows: Vec::with_capacity(1) });
+            cells.insert(place, Cell { start: cell, first, last, rows: Refs::new() });
             place
         });
         let cell = &mut cells[place];
@@ -317,20 +338,30 @@ impl SessionLeaf {
         cell.rows.push(at);
     }
 
-    /// The key of each row.
-    fn keys_of(&self, columns: &[ArrayRef], rows: usize) -> Result<Vec<OwnedRow>> {
+    fn add(&mut self, key: &[u8]) -> usize {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.keys.push(Key::default());
+            self.keys.len() - 1
+        });
+        self.keys[place].key = key.into();
+        self.places.insert(key.into(), place);
+        place
+    }
+
+    /// The key of each row; all have the same where there are no key columns.
+    fn keys_of(&self, columns: &[ArrayRef]) -> Result<Option<Rows>> {
         if self.key_columns.is_empty() {
-            return Ok(vec![self.converter.parser().parse(&[]).owned(); rows]);
+            return Ok(None);
         }
         let keys: Vec<ArrayRef> = self.key_columns.iter().map(|key| Arc::clone(&columns[*key])).collect();
-        Ok(self.converter.convert_columns(&keys)?.iter().map(|row| row.owned()).collect())
+        Ok(Some(self.converter.convert_columns(&keys)?))
     }
 
     /// Rows of closed sessions are of no use any more.
-    fn bury(&mut self, rows: &[(u64, usize)]) {
+    fn bury(&mut self, rows: &[(u32, u32)]) {
         for (piece, row) in rows {
             if let Some(piece) = self.pieces.get_mut(piece)
-                && std::mem::replace(&mut piece.live[*row], false)
+                && std::mem::replace(&mut piece.live[*row as usize], false)
             {
                 piece.live_rows -= 1;
             }
@@ -340,8 +371,9 @@ impl SessionLeaf {
     }
 
     /// Whether rows from `first` to `last` belong to a session that is still open.
-    fn joins_open(&self, key: &OwnedRow, first: EventTime, last: EventTime) -> bool {
-        let Some(Key { cells, .. }) = self.keys.get(key) else { return false };
+    fn joins_open(&self, key: &[u8], first: EventTime, last: EventTime) -> bool {
+        let Some(place) = self.places.get(key) else { return false };
+        let cells = &self.keys[*place].cells;
         // No cell further away than two gaps has a row within one.
         let near = Duration(self.gap.0.saturating_mul(2));
         let from = cells.partition_point(|cell| cell.start < first - near);
@@ -350,49 +382,43 @@ impl SessionLeaf {
     }
 
     /// Looks at a key when this time has passed, or earlier.
-    fn arm(&mut self, key: &OwnedRow, end: EventTime) {
-        if !self.keys.contains_key(key) {
-            self.keys.insert(key.clone(), Key::default());
-        }
-        let Some(Key { due, .. }) = self.keys.get_mut(key) else { return };
-        match due.replace(end) {
-            Some(earlier) if earlier <= end => {
-                *due = Some(earlier);
-                return;
-            }
+    fn arm(&mut self, place: usize, end: EventTime) {
+        let due = &mut self.keys[place].due;
+        match *due {
+            Some(earlier) if earlier <= end => return,
             Some(later) => {
-                self.due.remove(&(later, key.clone()));
+                self.due.remove(&(later, place));
             }
             None => {}
         }
-        self.due.insert((end, key.clone()));
+        *due = Some(end);
+        self.due.insert((end, place));
     }
 
     /// Takes out the sessions that no row can join any more.
     fn close(&mut self, watermark: EventTime) -> Vec<Session> {
         let is_over = |end: EventTime| end < watermark || watermark == EventTime::MAX;
         let mut closed = Vec::new();
-        while let Some((end, key)) = self.due.pop_first() {
-            if !is_over(end) {
-                self.due.insert((end, key));
-                break;
-            }
-            let Some(Key { cells, due }) = self.keys.get_mut(&key) else { continue };
+        while let Some((_, place)) = self.due.first().copied().filter(|(end, _)| is_over(*end)) {
+            self.due.pop_first();
+            let Key { cells, due, .. } = &mut self.keys[place];
             *due = None;
-            let mut next: Option<EventTime> = None;
-            for (window, starts) in sessions(cells, self.gap) {
-                if !is_over(window.end) {
+            let (mut first, mut next) = (0, None::<EventTime>);
+            while let Some((window, length)) = session_at(cells, first, self.gap) {
+                if is_over(window.end) {
+                    let of_session = cells.drain(first..first + length);
+                    closed.push(Session { window, rows: of_session.flat_map(|cell| cell.rows).collect() });
+                } else {
                     next = Some(next.map_or(window.end, |end| end.min(window.end)));
-                    continue;
+                    first += length;
                 }
-                let of_session = cells.extract_if(.., |cell| starts.binary_search(&cell.start).is_ok());
-                let rows: Vec<(u64, usize)> = of_session.flat_map(|cell| cell.rows).collect();
-                closed.push(Session { window, rows });
             }
             match next {
-                Some(end) => self.arm(&key, end),
+                Some(end) => self.arm(place, end),
                 None => {
-                    self.keys.remove(&key);
+                    let Key { key, .. } = std::mem::take(&mut self.keys[place]);
+                    self.places.remove(&key);
+                    self.free.push(place);
                 }
             }
         }
@@ -403,15 +429,16 @@ impl SessionLeaf {
     }
 
     fn open(&self) -> Vec<Session> {
-        let of_key = |Key { cells, .. }: &Key| -> Vec<Session> {
-            let rows = |starts: Vec<EventTime>| {
-                let of_session = cells.iter().filter(|cell| starts.binary_search(&cell.start).is_ok());
-                of_session.flat_map(|cell| cell.rows.iter().copied()).collect()
-            };
-            let found = sessions(cells, self.gap).into_iter();
-            found.map(|(window, starts)| Session { window, rows: rows(starts) }).collect()
-        };
-        self.keys.values().flat_map(of_key).collect()
+        let mut open = Vec::new();
+        for Key { cells, .. } in &self.keys {
+            let mut first = 0;
+            while let Some((window, length)) = session_at(cells, first, self.gap) {
+                let rows = cells[first..first + length].iter().flat_map(|cell| cell.rows.iter().copied());
+                open.push(Session { window, rows: rows.collect() });
+                first += length;
+            }
+        }
+        open
     }
 
     /// What CLOSE sees of sessions.
@@ -427,8 +454,26 @@ impl SessionLeaf {
             Holds::Groups(_) if refs.is_empty() => {
                 leaf_batch(&self.of.leaf, Vec::new(), Vec::new(), 0, Bounds::Each(&windows))
             }
+            // The groups of a session are its key's alone, or those of more keys within it.
+            Holds::Groups(layout) if layout.keys.fields().len() == self.key_columns.len() => {
+                self.whole(layout, columns, sessions)
+            }
             Holds::Groups(layout) => self.merged(layout, columns, &windows),
         }
+    }
+
+    /// Merges the rows of each session, which is one group: no key is looked up.
+    fn whole(&self, layout: &PaneLayout, mut columns: Vec<ArrayRef>, sessions: &[Session]) -> Result<RecordBatch> {
+        let states = columns.split_off(layout.keys.fields().len());
+        let (mut of_row, mut firsts) = (Vec::new(), Vec::with_capacity(sessions.len()));
+        for (number, session) in sessions.iter().enumerate() {
+            firsts.push(as_row(of_row.len()));
+            of_row.extend(std::iter::repeat_n(number, session.rows.len()));
+        }
+        let keys = take_rows(&columns, &UInt32Array::from(firsts))?;
+        let values = layout.values_of(&states, &of_row, sessions.len())?;
+        let windows: Vec<Window> = sessions.iter().map(|session| session.window).collect();
+        leaf_batch(&self.of.leaf, keys, values, sessions.len(), Bounds::Each(&windows))
     }
 
     /// Merges the groups of each session.
@@ -457,8 +502,8 @@ impl SessionLeaf {
     }
 
     /// The rows at these places, as columns.
-    fn gather(&self, refs: &[(u64, usize)]) -> Result<Vec<ArrayRef>> {
-        let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
+    fn gather(&self, refs: &[(u32, u32)]) -> Result<Vec<ArrayRef>> {
+        let mut numbers: HashMap<u32, usize> = HashMap::default();
         let mut pieces = Vec::new();
         let places: Vec<(usize, usize)> = (refs.iter())
             .map(|(piece, row)| {
@@ -466,7 +511,7 @@ impl SessionLeaf {
                     pieces.push(&self.pieces[piece].columns);
                     pieces.len() - 1
                 });
-                (number, *row)
+                (number, *row as usize)
             })
             .collect();
         let columns = pieces.first().map_or(0, |piece| piece.len());
@@ -484,23 +529,24 @@ impl SessionLeaf {
         if self.dead_rows < MIN_DEAD_ROWS.max(self.live_rows) {
             return Ok(());
         }
-        let every: Vec<u64> = self.pieces.keys().copied().collect();
+        let every: Vec<u32> = self.pieces.keys().copied().collect();
         self.rewrite(&every)
     }
 
     /// Brings the open sessions' rows of some pieces together in one.
-    fn rewrite(&mut self, old: &[u64]) -> Result<()> {
-        let is_old = |piece: &u64| old.binary_search(piece).is_ok();
+    fn rewrite(&mut self, old: &[u32]) -> Result<()> {
+        let is_old = |piece: &u32| old.binary_search(piece).is_ok();
         let (piece, mut refs) = (self.next_piece, Vec::new());
-        for cell in self.keys.values_mut().flat_map(|key| &mut key.cells) {
+        for cell in self.keys.iter_mut().flat_map(|key| &mut key.cells) {
             for place in cell.rows.iter_mut().filter(|(piece, _)| is_old(piece)) {
+                let row = as_row(refs.len());
                 refs.push(*place);
-                *place = (piece, refs.len() - 1);
+                *place = (piece, row);
             }
         }
         let columns = self.gather(&refs)?;
         let times = |of: fn(&Piece) -> &Int64Array| -> Int64Array {
-            refs.iter().map(|(piece, row)| of(&self.pieces[piece]).value(*row)).collect()
+            refs.iter().map(|(piece, row)| of(&self.pieces[piece]).value(*row as usize)).collect()
         };
         let (first, last) = (times(|piece| &piece.first), times(|piece| &piece.last));
         for old in old {
@@ -525,10 +571,10 @@ impl SessionLeaf {
 
     /// Each piece, and which of its rows are of open sessions.
     fn save(&mut self, saver: &mut Saver, number: usize) -> Result<()> {
-        let new: Vec<u64> =
+        let new: Vec<u32> =
             self.pieces.iter().filter(|(_, piece)| piece.slot == Slot::default()).map(|(id, _)| *id).collect();
         if self.pieces.len() > MAX_SAVED_PIECES {
-            let every: Vec<u64> = self.pieces.keys().copied().collect();
+            let every: Vec<u32> = self.pieces.keys().copied().collect();
             self.rewrite(&every)?;
         } else if new.len() > 1 {
             self.rewrite(&new)?;
@@ -560,12 +606,12 @@ impl SessionLeaf {
             [] => vec![true; rows],
             [live, ..] => live.as_boolean_opt().ok_or_else(damaged)?.values().iter().collect(),
         };
-        let keys = self.keys_of(columns, rows)?;
+        let keys = self.keys_of(columns)?;
         let piece = self.next_piece;
-        for (row, key) in keys.into_iter().enumerate().filter(|(row, _)| live.get(*row) == Some(&true)) {
+        for row in (0..rows).filter(|row| live.get(*row) == Some(&true)) {
             let (first, last) = (EventTime(first.value(row)), EventTime(last.value(row)));
             let slice = spec.slice_of(first).ok_or_else(damaged)?;
-            self.place(key, slice.start, first, last, (piece, row));
+            self.place(key_of(keys.as_ref(), row), slice.start, first, last, (piece, as_row(row)));
         }
         let live_rows = live.iter().filter(|live| **live).count();
         self.add_piece(Piece { columns: columns.to_vec(), first, last, live, live_rows, slot: chunk.slot, bytes: 0 });
@@ -577,21 +623,20 @@ fn damaged() -> DataFusionError {
     DataFusionError::Execution("the checkpoint's sessions are not of this query".to_owned())
 }
 
-/// The sessions that a key's cells make, each with the cells it is made of.
-fn sessions(cells: &[Cell], gap: Duration) -> Vec<(Window, Vec<EventTime>)> {
-    let mut sessions: Vec<(Window, Vec<EventTime>)> = Vec::new();
-    let mut last: Option<EventTime> = None;
-    for cell in cells {
-        let end = cell.last + gap;
-        match sessions.last_mut() {
-            // A gap exactly as long as allowed still holds a session together.
-            Some((window, starts)) if last.is_some_and(|last| cell.first - last <= gap) => {
-                starts.push(cell.start);
-                window.end = end;
-            }
-            _ => sessions.push((Window { start: cell.first, end }, vec![cell.start])),
-        }
-        last = Some(cell.last);
-    }
-    sessions
+/// The session that begins with a cell, and how many cells it has.
+fn session_at(cells: &[Cell], first: usize, gap: Duration) -> Option<(Window, usize)> {
+    let Cell { first: start, .. } = cells.get(first)?;
+    let rest = &cells[first..];
+    // A gap exactly as long as allowed still holds a session together.
+    let joins = rest.windows(2).take_while(|pair| pair[1].first - pair[0].last <= gap).count();
+    Some((Window { start: *start, end: rest[joins].last + gap }, joins + 1))
+}
+
+fn key_of(keys: Option<&Rows>, row: usize) -> &[u8] {
+    keys.map_or(&[], |keys| keys.row(row).data())
+}
+
+/// A row's number in its piece, which has fewer than 2^32.
+fn as_row(row: usize) -> u32 {
+    u32::try_from(row).unwrap_or(u32::MAX)
 }

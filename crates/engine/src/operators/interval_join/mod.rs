@@ -3,19 +3,25 @@
 //! Pairs are given as soon as both rows are there. A row without a partner is given, where the join asks for it, once
 //! event time has passed the last moment at which one could have come.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod due;
+mod keys;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::interleave;
 use arrow::datatypes::{Int64Type, SchemaRef, UInt64Type};
-use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{DFSchema, JoinType, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::{Duration, EventTime};
 use millstream_sql::{IntervalJoin, Leaf};
 
+use self::due::Due;
+use self::keys::{Keys, Place};
 use super::computable::{Computable, Computed};
 use super::saved_keys::damaged;
 use super::windows::fitted;
@@ -32,13 +38,14 @@ const PAIRS: usize = 65_536;
 /// Beyond so many batches a checkpoint brings them together.
 const MAX_SAVED_BATCHES: usize = 16;
 
-/// What a row takes beside its columns: its place, and its key in two maps.
-const ROW_BYTES: usize = 300;
+/// What a row takes beside its columns: itself, its places by key and by when it is due, and its share of a key.
+const ROW_BYTES: usize = 200;
 
 /// The state of an interval join.
 pub(crate) struct IntervalJoinOperator {
     join_type: JoinType,
     sides: [Side; 2],
+    keys: Keys,
     filter: Option<Arc<dyn PhysicalExpr>>,
     /// The columns of both sides, over which the filter is.
     both: SchemaRef,
@@ -57,16 +64,16 @@ struct Side {
     converter: RowConverter,
     /// How long after a row's time a partner may have its.
     waits: Duration,
-    /// Rows by key, in the order of time; the numbers are those of `rows`.
-    keys: HashMap<OwnedRow, BTreeSet<(EventTime, u64)>>,
-    rows: BTreeMap<u64, Kept>,
+    /// By their numbers, of which the first is `first`. Some have gone before others.
+    rows: VecDeque<Option<Kept>>,
+    first: u64,
+    /// How many there are.
+    count: usize,
     /// Batches that a checkpoint has, by their numbers.
     saved: BTreeMap<u64, Slot>,
     next_batch: u64,
     batch_bytes: Arc<AtomicUsize>,
-    /// Rows by the time at which they have waited long enough.
-    due: BTreeMap<EventTime, Vec<u64>>,
-    next: u64,
+    due: Due,
     /// Rows without a partner are given.
     gives_alone: bool,
 }
@@ -97,7 +104,7 @@ struct Kept {
     batch: Arc<Batch>,
     row: usize,
     time: EventTime,
-    key: OwnedRow,
+    key: Place,
     /// NULL equals nothing.
     has_null: bool,
     has_partner: bool,
@@ -121,6 +128,7 @@ impl IntervalJoinOperator {
                 Side::new(left, lefts, join.upper, gives_left)?,
                 Side::new(right, rights, Duration(-join.lower.0), gives_right)?,
             ],
+            keys: Keys::default(),
             filter,
             both: Arc::new(both.as_arrow().clone()),
             output: Arc::new(join.schema.as_arrow().clone()),
@@ -132,22 +140,18 @@ impl IntervalJoinOperator {
     }
 
     /// Joins new rows of one side with what the other has kept.
-    fn meet(&mut self, side: usize, new: &[u64]) -> Result<()> {
+    fn meet(&mut self, side: usize, new: Range<u64>) -> Result<()> {
         let mut pairs: Vec<(u64, u64)> = Vec::new();
         for number in new {
-            let Some(kept) = self.sides[side].rows.get(number) else { continue };
+            let Some(kept) = self.sides[side].row(number) else { continue };
             if kept.has_null && !self.null_equals_null {
                 continue;
             }
             // A partner of a left row is at most `upper` later, one of a right row at most `-lower` later.
             let other = &self.sides[1 - side];
-            let from = (kept.time - other.waits, u64::MIN);
-            let to = (kept.time + self.sides[side].waits, u64::MAX);
-            if from > to {
-                continue;
-            }
-            for (_, partner) in other.keys.get(&kept.key).into_iter().flat_map(|rows| rows.range(from..=to)) {
-                pairs.push(if side == 0 { (*number, *partner) } else { (*partner, *number) });
+            let (from, to) = (kept.time - other.waits, kept.time + self.sides[side].waits);
+            for partner in self.keys.between(1 - side, kept.key, from, to) {
+                pairs.push(if side == 0 { (number, partner) } else { (partner, number) });
             }
             if pairs.len() >= PAIRS {
                 self.join_pairs(&std::mem::take(&mut pairs))?;
@@ -268,8 +272,8 @@ impl Operator for IntervalJoinOperator {
         });
         let kept: Vec<usize> = kept.collect();
         taken.used = kept.len();
-        let new = self.sides[leaf].keep(&rows, &times, &kept)?;
-        self.meet(leaf, &new)?;
+        let new = self.sides[leaf].keep(&mut self.keys, leaf, &rows, &times, &kept)?;
+        self.meet(leaf, new)?;
         taken.told = std::mem::take(&mut self.failed);
         Ok(taken)
     }
@@ -278,7 +282,7 @@ impl Operator for IntervalJoinOperator {
         if watermark > self.watermark {
             self.watermark = watermark;
             for side in 0..2 {
-                let over = self.sides[side].expire(watermark);
+                let over = self.sides[side].expire(&mut self.keys, side, watermark);
                 let alone: Vec<Kept> = over.into_iter().filter(|kept| !kept.has_partner).collect();
                 self.give_alone(side, &alone)?;
             }
@@ -287,16 +291,16 @@ impl Operator for IntervalJoinOperator {
     }
 
     fn watermark(&self) -> EventTime {
-        let oldest = self.sides.iter().filter_map(|side| side.due.first_key_value().map(|(due, _)| *due - side.waits));
+        let oldest = self.sides.iter().filter_map(|side| side.due.first().map(|due| due - side.waits));
         oldest.fold(self.watermark, EventTime::min)
     }
 
     fn size(&self) -> (usize, usize) {
-        (0, self.sides.iter().map(|side| side.rows.len()).sum())
+        (0, self.sides.iter().map(|side| side.count).sum())
     }
 
     fn bytes(&self) -> usize {
-        let of_side = |side: &Side| side.batch_bytes.load(Ordering::Relaxed) + side.rows.len() * ROW_BYTES;
+        let of_side = |side: &Side| side.batch_bytes.load(Ordering::Relaxed) + side.count * ROW_BYTES;
         self.sides.iter().map(of_side).sum()
     }
 
@@ -316,8 +320,9 @@ impl Operator for IntervalJoinOperator {
         for chunk in saved.chunks("kept") {
             let (number, next, next_batch): (usize, u64, u64) = chunk.note()?;
             let side = self.sides.get_mut(number).ok_or_else(|| damaged("a join has two sides"))?;
-            (side.next, side.next_batch) = (next, next_batch);
-            side.load(&batches[number], &chunk.rows)?;
+            side.next_batch = next_batch;
+            side.load(&mut self.keys, number, &batches[number], &chunk.rows)?;
+            side.number_from(next);
         }
         Ok(())
     }
@@ -333,31 +338,55 @@ impl Side {
             on,
             converter: RowConverter::new(fields)?,
             waits,
-            keys: HashMap::new(),
-            rows: BTreeMap::new(),
+            rows: VecDeque::new(),
+            first: 0,
+            count: 0,
             saved: BTreeMap::new(),
             next_batch: 0,
             batch_bytes: Arc::default(),
-            due: BTreeMap::new(),
-            next: 0,
+            due: Due::default(),
             gives_alone,
         })
     }
 
-    /// Keeps rows until no partner can come; answers their numbers.
-    fn keep(&mut self, rows: &RecordBatch, times: &Int64Array, kept: &[usize]) -> Result<Vec<u64>> {
-        let keys = self.keys_of(rows)?;
-        let batch = self.batch(rows.clone());
-        let mut new = Vec::with_capacity(kept.len());
-        for row in kept {
-            let (time, number) = (EventTime(times.value(*row)), self.next);
-            self.next += 1;
-            let (key, has_null) = keys[*row].clone();
-            let batch = Arc::clone(&batch);
-            self.put(number, Kept { batch, row: *row, time, key, has_null, has_partner: false });
-            new.push(number);
+    fn row(&self, number: u64) -> Option<&Kept> {
+        self.rows.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?.as_ref()
+    }
+
+    /// The number of the next row.
+    fn next(&self) -> u64 {
+        self.first + self.rows.len() as u64
+    }
+
+    /// The next row has this number, or a later one if there are such rows.
+    fn number_from(&mut self, number: u64) {
+        if self.rows.is_empty() {
+            self.first = self.first.max(number);
         }
-        Ok(new)
+        while self.next() < number {
+            self.rows.push_back(None);
+        }
+    }
+
+    /// Keeps rows until no partner can come; answers their numbers.
+    fn keep(
+        &mut self,
+        keys: &mut Keys,
+        side: usize,
+        rows: &RecordBatch,
+        times: &Int64Array,
+        kept: &[usize],
+    ) -> Result<Range<u64>> {
+        let of_rows = self.keys_of(rows)?;
+        let batch = self.batch(rows.clone());
+        let first = self.next();
+        for row in kept {
+            let (time, number) = (EventTime(times.value(*row)), self.next());
+            let (key, has_null) = of_rows.of(*row);
+            let key = keys.insert(side, key, time, number);
+            self.put(Kept { batch: Arc::clone(&batch), row: *row, time, key, has_null, has_partner: false });
+        }
+        Ok(first..self.next())
     }
 
     fn batch(&mut self, rows: RecordBatch) -> Arc<Batch> {
@@ -365,46 +394,38 @@ impl Side {
         Batch::new(self.next_batch, rows, &self.batch_bytes)
     }
 
-    /// The key of each row, and whether there is a NULL in it.
-    fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<(OwnedRow, bool)>> {
+    fn keys_of(&self, rows: &RecordBatch) -> Result<RowKeys> {
         let columns = self.on.iter().map(|key| key.evaluate(rows)?.into_array(rows.num_rows()));
         let columns = columns.collect::<Result<Vec<_>>>()?;
-        if columns.is_empty() {
-            return Ok(vec![(self.converter.parser().parse(&[]).owned(), false); rows.num_rows()]);
-        }
-        let keys = self.converter.convert_columns(&columns)?;
-        let has_null = |row: usize| columns.iter().any(|column| column.is_null(row));
-        Ok(keys.iter().enumerate().map(|(row, key)| (key.owned(), has_null(row))).collect())
+        let keys = if columns.is_empty() { None } else { Some(self.converter.convert_columns(&columns)?) };
+        Ok(RowKeys { columns, keys })
     }
 
-    fn put(&mut self, number: u64, kept: Kept) {
-        self.keys.entry(kept.key.clone()).or_default().insert((kept.time, number));
-        self.due.entry(kept.time + self.waits).or_default().push(number);
-        self.rows.insert(number, kept);
+    /// Adds the next row.
+    fn put(&mut self, kept: Kept) {
+        self.due.push(kept.time + self.waits, self.next());
+        self.rows.push_back(Some(kept));
+        self.count += 1;
     }
 
     /// Rows as they came, and what became of each so far.
     fn save(&mut self, saver: &mut Saver, side: usize) -> Result<()> {
-        let needed: BTreeSet<u64> = self.rows.values().map(|kept| kept.batch.number).collect();
+        let needed: BTreeSet<u64> = self.rows.iter().flatten().map(|kept| kept.batch.number).collect();
         self.saved.retain(|batch, _| needed.contains(batch));
         if self.saved.len() >= MAX_SAVED_BATCHES {
             self.saved.clear();
         }
         // All that no checkpoint has becomes one batch.
         let mut new_rows = None;
-        let mut new: Vec<(u64, &mut Kept)> = self
-            .rows
-            .iter_mut()
-            .filter(|(_, kept)| !self.saved.contains_key(&kept.batch.number))
-            .map(|(number, kept)| (*number, kept))
-            .collect();
+        let rows = self.rows.iter_mut().flatten();
+        let mut new: Vec<&mut Kept> = rows.filter(|kept| !self.saved.contains_key(&kept.batch.number)).collect();
         if !new.is_empty() {
-            let columns = gather(&self.schema, new.iter().map(|(_, kept)| &**kept))?;
+            let columns = gather(&self.schema, new.iter().map(|kept| &**kept))?;
             let options = RecordBatchOptions::new().with_row_count(Some(new.len()));
             let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
             self.next_batch += 1;
             let batch = Batch::new(self.next_batch, rows, &self.batch_bytes);
-            for (row, (_, kept)) in new.iter_mut().enumerate() {
+            for (row, kept) in new.iter_mut().enumerate() {
                 (kept.batch, kept.row) = (Arc::clone(&batch), row);
             }
             self.saved.insert(batch.number, Slot::default());
@@ -415,23 +436,30 @@ impl Side {
             let rows = || new_rows.clone().ok_or_else(|| damaged("a batch of a join is missing"));
             saver.chunk(slot, "rows", &(side, *batch), rows)?;
         }
-        let kept = || self.rows.values();
-        let numbers: ArrayRef = Arc::new(self.rows.keys().copied().collect::<UInt64Array>());
+        let kept = || self.rows.iter().flatten();
+        let numbered = (self.first..).zip(&self.rows).filter(|(_, kept)| kept.is_some());
+        let numbers: ArrayRef = Arc::new(numbered.map(|(number, _)| number).collect::<UInt64Array>());
         let batches: ArrayRef = Arc::new(kept().map(|kept| kept.batch.number).collect::<UInt64Array>());
         let rows: ArrayRef = Arc::new(kept().map(|kept| kept.row as u64).collect::<UInt64Array>());
         let times: ArrayRef = Arc::new(kept().map(|kept| kept.time.0).collect::<Int64Array>());
         let partners: ArrayRef = Arc::new(kept().map(|kept| Some(kept.has_partner)).collect::<BooleanArray>());
-        saver.chunk(&mut Slot::default(), "kept", &(side, self.next, self.next_batch), || {
-            columns_batch(vec![numbers, batches, rows, times, partners], self.rows.len())
+        saver.chunk(&mut Slot::default(), "kept", &(side, self.next(), self.next_batch), || {
+            columns_batch(vec![numbers, batches, rows, times, partners], self.count)
         })
     }
 
-    fn load(&mut self, batches: &HashMap<u64, (Slot, RecordBatch)>, kept: &RecordBatch) -> Result<()> {
+    fn load(
+        &mut self,
+        keys: &mut Keys,
+        side: usize,
+        batches: &HashMap<u64, (Slot, RecordBatch)>,
+        kept: &RecordBatch,
+    ) -> Result<()> {
         let mut loaded = HashMap::new();
         for (number, (slot, rows)) in batches {
             let rows = fitted(rows, &self.schema)?;
-            let keys = self.keys_of(&rows)?;
-            loaded.insert(*number, (Batch::new(*number, rows, &self.batch_bytes), keys));
+            let of_rows = self.keys_of(&rows)?;
+            loaded.insert(*number, (Batch::new(*number, rows, &self.batch_bytes), of_rows));
             self.saved.insert(*number, *slot);
         }
         let [numbers, of_batch, rows, times, partners] = kept.columns() else { return Err(damaged("rows of a join")) };
@@ -445,48 +473,66 @@ impl Side {
         };
         for index in 0..kept.num_rows() {
             let row = usize::try_from(rows.value(index)).unwrap_or(usize::MAX);
-            let of = loaded.get(&of_batch.value(index)).and_then(|(batch, keys)| Some((batch, keys.get(row)?)));
-            let (batch, (key, has_null)) = of.ok_or_else(|| damaged("a row of a join is missing"))?;
-            let (batch, key, has_null) = (Arc::clone(batch), key.clone(), *has_null);
+            let of = loaded.get(&of_batch.value(index)).filter(|(batch, _)| row < batch.rows.num_rows());
+            let (batch, of_rows) = of.ok_or_else(|| damaged("a row of a join is missing"))?;
+            let ((key, has_null), batch) = (of_rows.of(row), Arc::clone(batch));
             let (time, has_partner) = (EventTime(times.value(index)), partners.value(index));
-            self.put(numbers.value(index), Kept { batch, row, time, key, has_null, has_partner });
+            if numbers.value(index) < self.next() {
+                return Err(damaged("rows of a join are out of order"));
+            }
+            self.number_from(numbers.value(index));
+            let key = keys.insert(side, key, time, self.next());
+            self.put(Kept { batch, row, time, key, has_null, has_partner });
         }
         Ok(())
     }
 
     /// Marks a row; answers whether this is its first partner.
     fn found_partner(&mut self, number: u64) -> bool {
-        self.rows.get_mut(&number).is_some_and(|kept| !std::mem::replace(&mut kept.has_partner, true))
+        let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        let kept = index.and_then(|index| self.rows.get_mut(index)?.as_mut());
+        kept.is_some_and(|kept| !std::mem::replace(&mut kept.has_partner, true))
     }
 
-    /// Takes out the rows for which no partner can come any more.
-    fn expire(&mut self, watermark: EventTime) -> Vec<Kept> {
+    /// Takes out the rows for which no partner can come any more, in the order of time.
+    fn expire(&mut self, keys: &mut Keys, side: usize, watermark: EventTime) -> Vec<Kept> {
         let mut over = Vec::new();
-        while let Some(due) = self.due.first_entry().filter(|due| *due.key() < watermark || watermark == EventTime::MAX)
-        {
-            for number in due.remove() {
-                let Some(kept) = self.rows.remove(&number) else { continue };
-                if let Some(numbers) = self.keys.get_mut(&kept.key) {
-                    numbers.remove(&(kept.time, number));
-                    if numbers.is_empty() {
-                        self.keys.remove(&kept.key);
-                    }
-                }
-                over.push(kept);
-            }
+        for (_, number) in self.due.take_before(watermark) {
+            let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+            let Some(kept) = self.rows.get_mut(index).and_then(Option::take) else { continue };
+            keys.remove(side, kept.key, kept.time, number);
+            self.count -= 1;
+            over.push(kept);
         }
-        over.sort_by_key(|kept| kept.time);
+        while self.rows.pop_front_if(|kept| kept.is_none()).is_some() {
+            self.first += 1;
+        }
         over
     }
 
     fn gather(&self, numbers: impl Iterator<Item = u64>) -> Result<Vec<ArrayRef>> {
-        gather(&self.schema, numbers.filter_map(|number| self.rows.get(&number)))
+        gather(&self.schema, numbers.filter_map(|number| self.row(number)))
+    }
+}
+
+/// The keys of some rows.
+struct RowKeys {
+    columns: Vec<ArrayRef>,
+    /// `None`: a join without equal columns.
+    keys: Option<Rows>,
+}
+
+impl RowKeys {
+    /// A row's key, and whether there is a NULL in it.
+    fn of(&self, row: usize) -> (&[u8], bool) {
+        let key = self.keys.as_ref().map_or(&[][..], |keys| keys.row(row).data());
+        (key, self.columns.iter().any(|column| column.is_null(row)))
     }
 }
 
 /// Rows from wherever they are, as columns.
 fn gather<'a>(schema: &SchemaRef, kept: impl Iterator<Item = &'a Kept>) -> Result<Vec<ArrayRef>> {
-    let mut numbers: HashMap<u64, usize> = HashMap::new();
+    let mut numbers: datafusion::common::HashMap<u64, usize> = datafusion::common::HashMap::default();
     let mut batches: Vec<&RecordBatch> = Vec::new();
     let places: Vec<(usize, usize)> = kept
         .map(|kept| {
