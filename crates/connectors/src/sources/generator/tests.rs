@@ -1,7 +1,7 @@
 //! That generated rows are what was asked for, and the same every time.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use millstream_core::{Connectors, Offset, Start, TableDecl};
+use millstream_core::{Boundedness, Connectors, Offset, Offsets, ShardId, SourceEvent, Start, TableDecl};
 
 use super::*;
 use crate::testing::{StepClock, collect, collect_until, payloads};
