@@ -1,4 +1,4 @@
--- Query 10: log to file system, in Flink's words: refused.
+-- Query 10: log to file system, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q10 (
   auction  BIGINT,

@@ -1,4 +1,4 @@
--- Query 11: user sessions, in Flink's words: refused.
+-- Query 11: user sessions, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q11 (
   bidder BIGINT,

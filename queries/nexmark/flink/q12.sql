@@ -1,4 +1,4 @@
--- Query 12: processing time windows, in Flink's words: refused.
+-- Query 12: processing time windows, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q12 (
   bidder BIGINT,

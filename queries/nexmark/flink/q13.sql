@@ -1,4 +1,4 @@
--- Query 13: bounded side input join, in Flink's words: refused.
+-- Query 13: bounded side input join, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE side_input (
   key BIGINT,

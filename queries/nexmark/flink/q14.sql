@@ -1,4 +1,4 @@
--- Query 14: calculation, in Flink's words: refused.
+-- Query 14: calculation, as it stands in Flink's project: refused (../README.md).
 
 CREATE FUNCTION count_char AS 'com.github.nexmark.flink.udf.CountChar';
 

@@ -1,4 +1,4 @@
--- Query 15: bidding statistics report, in Flink's words: refused.
+-- Query 15: bidding statistics report, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q15 (
   `day` STRING,

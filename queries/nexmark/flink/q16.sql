@@ -1,4 +1,4 @@
--- Query 16: channel statistics report, in Flink's words: refused.
+-- Query 16: channel statistics report, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q16 (
     channel STRING,

@@ -1,4 +1,4 @@
--- Query 17: auction statistics report, in Flink's words: refused.
+-- Query 17: auction statistics report, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q17 (
   auction BIGINT,

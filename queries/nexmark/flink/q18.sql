@@ -1,4 +1,4 @@
--- Query 18: find last bid, in Flink's words: refused.
+-- Query 18: find last bid, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q18 (
     auction  BIGINT,

@@ -1,4 +1,4 @@
--- Query 19: auction top 10 price, in Flink's words: refused.
+-- Query 19: auction top 10 price, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q19 (
     auction  BIGINT,

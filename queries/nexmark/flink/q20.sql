@@ -1,4 +1,4 @@
--- Query 20: expand bid with auction, in Flink's words: refused.
+-- Query 20: expand bid with auction, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q20 (
     auction  BIGINT,

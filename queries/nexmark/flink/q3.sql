@@ -1,4 +1,4 @@
--- Query 3: local item suggestion, in Flink's words: refused.
+-- Query 3: local item suggestion, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q3 (
   name  STRING,

@@ -1,4 +1,4 @@
--- Query 4: average price of a category, in Flink's words: refused.
+-- Query 4: average price of a category, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q4 (
   id BIGINT,

@@ -1,4 +1,4 @@
--- Query 7: highest bid, in Flink's words: refused.
+-- Query 7: highest bid, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q7 (
   auction  BIGINT,

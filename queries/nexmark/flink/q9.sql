@@ -1,4 +1,4 @@
--- Query 9: winning bids, in Flink's words: refused.
+-- Query 9: winning bids, as it stands in Flink's project: refused (../README.md).
 
 CREATE TABLE nexmark_q9 (
   id  BIGINT,

@@ -63,9 +63,24 @@ fn rewrite_call(function: &mut Function) -> Result<Option<Expr>, SqlError> {
             rename(&mut function.name, "to_unixtime", at);
         }
         "json_value" => return Ok(returning(function)),
+        name if is_of_group_window(name) => {
+            let message = format!("{} is of windows in GROUP BY, which are not available", name.to_uppercase());
+            let error = SqlError::new(message);
+            return Err(error.hint(
+                "write FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), size)), or HOP or SESSION, and GROUP BY window_start, window_end",
+            ));
+        }
         _ => {}
     }
     Ok(None)
+}
+
+/// `SESSION_START(ts, gap)` and the like, of Flink's windows before there were table functions.
+fn is_of_group_window(name: &str) -> bool {
+    let parts = name.rsplit_once('_');
+    parts.is_some_and(|(window, part)| {
+        ["tumble", "hop", "session"].contains(&window) && ["start", "end", "rowtime", "proctime"].contains(&part)
+    })
 }
 
 /// `IF(condition, then, otherwise)`; only the branch that is taken is computed.
