@@ -57,11 +57,13 @@ impl Query {
         results.remove(&self.name).expect("the query has the name of its file")
     }
 
-    /// The rows of the files that the query has written, as those of the batch would be.
+    /// The rows of the files that the query has written, as those of the batch would be; the files are gone then.
     fn files(&self, like: &Value) -> Vec<Value> {
         let mut rows = Vec::new();
         for file in std::fs::read_dir(self.folder.path()).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let file = file.unwrap().path();
+            let text = std::fs::read_to_string(&file).unwrap();
+            std::fs::remove_file(file).unwrap();
             for line in text.lines() {
                 let columns = like.as_object().unwrap().iter().zip(line.split(','));
                 let value = |like: &Value, text: &str| if like.is_number() { number(text) } else { json!(text) };
@@ -92,9 +94,6 @@ fn check_each_second(first: u32) {
             let mut found = run.results.remove(&query.name).unwrap_or_default();
             if number == 10 {
                 found = query.files(&expected[0]);
-                std::fs::read_dir(query.folder.path())
-                    .unwrap()
-                    .for_each(|file| std::fs::remove_file(file.unwrap().path()).unwrap());
             }
             let context = format!("{} with {workers} workers, {shards} shards", query.name);
             assert_eq!(sorted(&found), sorted(&expected), "{context}");

@@ -124,6 +124,8 @@ fn options_are_checked() {
     ] {
         assert_eq!(registry().check(&table(more)).unwrap_err().key, key);
     }
+    let unsaid = TableDecl { options: [("connector", "generator")].into_iter().collect(), ..table(&[]) };
+    assert!(registry().check(&unsaid).is_ok() && registry().decoder(&unsaid).is_ok(), "the format need not be said");
     let bounded = |more| registry().check(&table(more)).unwrap().source;
     assert_eq!(bounded(&[]), Some(Boundedness::Unbounded));
     assert_eq!(bounded(&[("fields.id.end", "9")]), Some(Boundedness::Bounded));

@@ -90,12 +90,22 @@ impl Shape {
         }
     }
 
-    /// Appends an event.
-    pub(super) fn write(self, event: &Event, out: &mut Vec<u8>) {
-        let row = match event {
-            Event::Person(person) => Row::Person(person.into()),
-            Event::Auction(auction) => Row::Auction(auction.into()),
-            Event::Bid(bid) => Row::Bid(bid.into()),
+    /// Appends an event as that of another time.
+    pub(super) fn write(self, mut event: Event, time: u64, out: &mut Vec<u8>) {
+        let row = match &mut event {
+            Event::Person(person) => {
+                person.date_time = time;
+                Row::Person((&*person).into())
+            }
+            Event::Auction(auction) => {
+                auction.expires = time + auction.expires.saturating_sub(auction.date_time);
+                auction.date_time = time;
+                Row::Auction((&*auction).into())
+            }
+            Event::Bid(bid) => {
+                bid.date_time = time;
+                Row::Bid((&*bid).into())
+            }
         };
         // Writing to memory does not fail, and every value has a JSON form.
         let _ = match self {

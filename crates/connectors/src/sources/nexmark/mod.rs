@@ -1,9 +1,8 @@
 //! The source `nexmark`: the persons, auctions and bids of the Nexmark benchmark, for its queries and for measurements.
 //! Its options are those of the connector of Flink's nexmark project.
 //!
-//! Event `n` is a function of the options and `n`, and so are its time and that of every other one. The records are
-//! JSON texts, so that they take the way of every other record. Values come from the crate `nexmark`, which follows
-//! Beam's generator; words are those of Flink's.
+//! Event `n` and its time are a function of the options and `n`. The records are JSON texts, so that they take the way of
+//! every other record. Values come from the crate `nexmark`, which follows Beam's generator; words are those of Flink's.
 
 mod event;
 mod options;
@@ -81,36 +80,41 @@ struct Events {
 
 impl Events {
     /// The generator, about to make this event of its shape.
-    fn at(&mut self, number: u64, now: EventTime) -> &mut EventGenerator {
+    fn at(&mut self, number: u64) -> &mut EventGenerator {
         let events = match self.started.take() {
             Some(events) if events.offset() == number => events,
             Some(events) => events.with_offset(number),
             None => {
-                let from = |base_time| {
-                    let events = EventGenerator::new(NexmarkConfig { base_time, ..self.config.clone() });
-                    match self.shape.kind() {
-                        Some(kind) => events.with_type_filter(kind).with_offset(number),
-                        None => events.with_offset(number),
-                    }
-                };
-                let now = u64::try_from(now.0).unwrap_or(0);
-                from(self.base_time.unwrap_or_else(|| now.saturating_sub(from(0).timestamp())))
+                let events = EventGenerator::new(self.config.clone()).with_offset(number);
+                match self.shape.kind() {
+                    Some(kind) => events.with_type_filter(kind),
+                    None => events,
+                }
             }
         };
         self.started.insert(events)
+    }
+
+    /// The time of an event by its number among all, after that of event 0. The crate has it too, but in single
+    /// precision: after a day the times of its events are 8 ms apart or the same.
+    fn elapsed_ms(&self, number: u64) -> u64 {
+        let rate = options::count(self.config.next_rate);
+        (number.saturating_mul(1000) + rate / 2) / rate
     }
 }
 
 impl Maker for Events {
     /// At full speed an event arrives at its own time: then every reading of the same events gives the same rows.
     fn make(&mut self, number: u64, now: EventTime, out: &mut Vec<u8>) -> EventTime {
-        let (shape, is_limited) = (self.shape, self.is_limited);
-        let events = self.at(number, now);
-        let time = i64::try_from(events.timestamp()).unwrap_or(i64::MAX);
-        if let Some(event) = events.next() {
-            shape.write(&event, out);
+        let events = self.at(number);
+        let (of_all, event) = (events.global_offset(), events.next());
+        let elapsed_ms = self.elapsed_ms(of_all);
+        let started_at = u64::try_from(now.0).unwrap_or(0).saturating_sub(elapsed_ms);
+        let time = *self.base_time.get_or_insert(started_at) + elapsed_ms;
+        if let Some(event) = event {
+            self.shape.write(event, time, out);
         }
-        if is_limited { now } else { EventTime(time) }
+        if self.is_limited { now } else { EventTime(i64::try_from(time).unwrap_or(i64::MAX)) }
     }
 }
 

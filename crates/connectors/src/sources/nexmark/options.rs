@@ -15,7 +15,7 @@ const FIRST_NAMES: [&str; 11] =
     ["Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"];
 const LAST_NAMES: [&str; 9] = ["Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"];
 
-/// Events a second: more would have no time between them that a `f32` of microseconds can hold.
+/// Events a second; what is between two of them is a hundredth of a microsecond at least.
 const RATES: RangeInclusive<usize> = 1..=100_000_000;
 /// Beyond this the ids of a group of events would be far apart for no use.
 const PROPORTIONS: RangeInclusive<usize> = 1..=10_000;
@@ -24,7 +24,7 @@ const RATIOS: RangeInclusive<usize> = 1..=1_000_000;
 /// Bytes: what fills an event up to its size is made letter by letter.
 const SIZE_MAX: u64 = 1 << 20;
 
-/// Everything but the time of the first event.
+/// Everything but times, which are computed apart from the crate's.
 pub(super) fn config(options: &OptionReader<'_>) -> Result<NexmarkConfig, OptionError> {
     let default = NexmarkConfig::default();
     let number = |key: &str, range: &RangeInclusive<usize>, default: usize| {
@@ -65,6 +65,7 @@ pub(super) fn config(options: &OptionReader<'_>) -> Result<NexmarkConfig, Option
         us_cities: words(&CITIES),
         first_names: words(&FIRST_NAMES),
         last_names: words(&LAST_NAMES),
+        base_time: 0,
         ..default
     })
 }
