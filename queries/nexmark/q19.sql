@@ -23,7 +23,7 @@ CREATE TABLE nexmark (
   'first-event.rate' = '100',
   'next-event.rate' = '100',
   'events.num' = '5000',
-  'base-time' = '2025-12-31T23:59:35Z'
+  'base-time' = '2025-12-31T23:59:50Z'
 );
 
 CREATE VIEW person AS
