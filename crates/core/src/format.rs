@@ -10,6 +10,12 @@ pub trait Decoder: Send {
     /// Decodes a chunk. A record that cannot be decoded becomes a [`Rejected`] and never an error: an error
     /// means that the decoder itself is broken.
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, FormatError>;
+
+    /// Says which of the physical columns are read from now on; at first all are. The others may hold anything that fits
+    /// their type, so that nobody builds what nobody reads. Which records are rejected does not depend on it.
+    fn want(&mut self, columns: &[bool]) {
+        let _ = columns;
+    }
 }
 
 /// What came out of a chunk.

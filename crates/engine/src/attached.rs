@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
 use millstream_core::{Duration, EventTime, Offsets, ShardId, Window, WindowSpec};
 
 use crate::errors::Fault;
 use crate::faults::FaultLog;
-use crate::feed::{Feed, row_text};
+use crate::feed::{Feed, Late};
 use crate::hot::{CompiledFeed, isolate};
 use crate::memory::{Account, Share};
 use crate::message::{CloserLink, LaneId, LeafId, QueryId, ToCloser};
 use crate::pane::{PaneLayout, PaneTable};
+use crate::source::SourceRows;
 use crate::stats::QueryStats;
 
 /// A query as a worker needs it.
@@ -103,10 +103,10 @@ impl Attached {
         source: &str,
         shard: &ShardId,
         arrival: EventTime,
-        rows: &RecordBatch,
-        times: Option<&Int64Array>,
+        given: &SourceRows,
         faults: &FaultLog,
     ) {
+        let (rows, times) = (&given.rows, given.times.as_ref());
         let Self { attachment, panes, closed, .. } = self;
         let mut bad_rows = Vec::new();
         for part in attachment.parts.iter().filter(|part| part.source == source) {
@@ -118,12 +118,16 @@ impl Attached {
                 &mut |batch, first| {
                     let passed = part.feed.hot().run(batch)?;
                     let times = times.map(|times| times.slice(first, batch.num_rows()));
-                    feed.take(batch, passed, times.as_ref());
+                    feed.take(passed, first, batch.num_rows(), times.as_ref());
                     Ok(())
                 },
                 &mut |row, reason| bad_rows.push((part.source.clone(), row, reason)),
             );
-            faults.report(std::mem::take(&mut feed.late));
+            let late = std::mem::take(&mut feed.late).into_iter();
+            let fault = |(row, late): (usize, Late)| {
+                late.fault(&attachment.name, &part.source, shard.as_str(), given.text(row))
+            };
+            faults.report(late.map(fault));
             if let Some(reason) = feed.broken {
                 attachment.closer.tell(ToCloser::Failed(reason));
             }
@@ -131,7 +135,7 @@ impl Attached {
         attachment.stats.rejected.add(bad_rows.len() as u64);
         faults.report(bad_rows.into_iter().map(|(source, row, reason)| {
             let time = times.map(|times| EventTime(times.value(row)));
-            let text = row_text(rows, row);
+            let text = given.text(row);
             Fault::of_row(&attachment.name, &source, shard.as_str(), time, text, reason).named("evaluation")
         }));
         self.measure();

@@ -167,14 +167,18 @@ impl Collector {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.read.records += chunk.len() as u64;
         state.read.bytes += chunk.payload_bytes() as u64;
-        match state.decoder.decode(&chunk, EventTime::MIN) {
+        let decoded = state.decoder.decode(&chunk).map_err(|error| error.to_string()).and_then(|decoded| {
+            let placed = state.decoder.spec().in_time(decoded, &chunk.shard, EventTime::MIN);
+            placed.map_err(|error| error.to_string())
+        });
+        match decoded {
             Ok(decoded) => {
                 state.read.rejected += decoded.faults.len() as u64;
                 state.read.rows.push(decoded.rows);
                 Ok(())
             }
             Err(error) => {
-                state.broken = Some(error.to_string());
+                state.broken = Some(error);
                 Err(Stopped)
             }
         }

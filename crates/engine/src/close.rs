@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use millstream_core::Window;
 use millstream_sql::{Leaf, LeafColumn, LeafNode, Relation, Session, WindowBound, relation_of};
 
-use crate::pane::PaneTable;
+use crate::pane::Results;
 use crate::physical::{Leaves, Slot, SlotExec, physical_plan, run};
 
 /// The compiled CLOSE of one stage.
@@ -188,8 +188,8 @@ pub(crate) enum Bounds<'a> {
 }
 
 /// The rows of an aggregate: row keys from the table, window columns from the window, then the values.
-pub(crate) fn leaf_rows(leaf: &Leaf, table: PaneTable, window: Option<Window>) -> Result<RecordBatch> {
-    let (keys, values, rows) = table.finish()?;
+pub(crate) fn leaf_rows(leaf: &Leaf, results: Results, window: Option<Window>) -> Result<RecordBatch> {
+    let (keys, values, rows) = results;
     leaf_batch(leaf, keys, values, rows, window.map_or(Bounds::None, Bounds::One))
 }
 

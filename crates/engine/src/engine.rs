@@ -17,6 +17,7 @@ use millstream_sql::{
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::ahead::AheadQueue;
 use crate::attached::Part;
 use crate::drift::Drift;
 use crate::durable::{CheckpointSettings, ResumePoint};
@@ -199,6 +200,7 @@ pub(crate) struct Inner {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) session: Session,
     pub(crate) workers: Vec<Sender<ToWorker>>,
+    pub(crate) ahead: AheadQueue,
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) memory: Arc<MemoryPool>,
     pub(crate) errors: Arc<LiveTable>,
@@ -347,9 +349,10 @@ impl Engine {
         let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
         let (merged_sender, mut merged) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
+        let ahead = AheadQueue::new();
         for number in 0..settings.workers.max(1) {
             let (sender, inbox) = crossbeam_channel::unbounded();
-            let worker = Worker::new(inbox, faults.clone());
+            let worker = Worker::new(inbox, ahead.clone(), faults.clone());
             runner
                 .worker(number, worker)
                 .map_err(|error| SqlError::new(format!("a worker thread could not be started: {error}")))?;
@@ -369,6 +372,7 @@ impl Engine {
             runner,
             session,
             workers,
+            ahead,
             errors,
             faults,
             references: References::default(),

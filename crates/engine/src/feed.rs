@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
+use arrow::util::display::array_value_to_string;
 use datafusion::common::Result;
 use millstream_core::{Duration, EventTime, ShardId, Window, WindowSpec};
 
@@ -22,24 +23,26 @@ pub(crate) struct Feed<'a> {
     pub(crate) part: &'a Part,
     pub(crate) shard: &'a ShardId,
     pub(crate) arrival: EventTime,
-    pub(crate) late: Vec<Fault>,
+    /// Rows that came too late, by their place among those that came.
+    pub(crate) late: Vec<(usize, Late)>,
     /// Why the query cannot go on, if it cannot.
     pub(crate) broken: Option<String>,
 }
 
 impl Feed<'_> {
-    /// Takes what HOT let pass of some rows. Nothing here is the fault of a row: an error breaks the query.
-    pub(crate) fn take(&mut self, given: &RecordBatch, passed: HotRows, times: Option<&Int64Array>) {
+    /// Takes what HOT let pass of so many rows from `first` on. Nothing here is the fault of a row: an error breaks the
+    /// query.
+    pub(crate) fn take(&mut self, passed: HotRows, first: usize, rows: usize, times: Option<&Int64Array>) {
         let stats = Arc::clone(&self.attachment.stats);
-        stats.filtered.add((given.num_rows() - passed.rows) as u64);
-        match self.absorb(given, passed, times) {
+        stats.filtered.add((rows - passed.rows) as u64);
+        match self.absorb(first, passed, times) {
             Ok(used) => stats.used.add(used as u64),
             Err(error) => self.broken = Some(error.strip_backtrace()),
         }
     }
 
     /// Answers how many rows were used, of those that are not counted by the closer.
-    fn absorb(&mut self, given: &RecordBatch, passed: HotRows, times: Option<&Int64Array>) -> Result<usize> {
+    fn absorb(&mut self, first: usize, passed: HotRows, times: Option<&Int64Array>) -> Result<usize> {
         let part = self.part;
         if passed.rows == 0 {
             return Ok(0);
@@ -59,7 +62,7 @@ impl Feed<'_> {
             }
             (CompiledFeed::Groups(groups), Into::Panes { layout, spec, lateness }) => {
                 let Some(times) = times else { return Ok(0) };
-                self.into_panes(given, groups, layout, *spec, *lateness, &passed, &times)
+                self.into_panes(first, groups, layout, *spec, *lateness, &passed, &times)
             }
             (CompiledFeed::Groups(groups), Into::Table(layout)) => {
                 update(pane(self.panes, layout, (None, part.leaf))?, groups, passed.rows, &passed.columns)?;
@@ -73,7 +76,7 @@ impl Feed<'_> {
     #[expect(clippy::too_many_arguments, reason = "what a pane is made of, all borrowed")]
     fn into_panes(
         &mut self,
-        given: &RecordBatch,
+        first: usize,
         groups: &CompiledGroups,
         layout: &PaneLayout,
         spec: WindowSpec,
@@ -89,7 +92,7 @@ impl Feed<'_> {
         match by_slice(spec, times.values()) {
             Slices::One(slice) if is_late(slice) => {
                 let all: Vec<u32> = (0..u32::try_from(times.len()).unwrap_or(u32::MAX)).collect();
-                self.note_late(spec, slice, given, passed.selected.as_ref(), &all, times);
+                self.note_late(spec, slice, first, passed.selected.as_ref(), &all, times);
                 Ok(0)
             }
             Slices::One(slice) => {
@@ -102,7 +105,7 @@ impl Feed<'_> {
                 let mut used = 0;
                 for (slice, rows) in parts {
                     if is_late(slice) {
-                        self.note_late(spec, slice, given, passed.selected.as_ref(), rows.values(), times);
+                        self.note_late(spec, slice, first, passed.selected.as_ref(), rows.values(), times);
                         continue;
                     }
                     let columns = take_rows(&passed.columns, &rows)?;
@@ -119,7 +122,7 @@ impl Feed<'_> {
         &mut self,
         spec: WindowSpec,
         slice: Window,
-        given: &RecordBatch,
+        first: usize,
         selected: Option<&BooleanArray>,
         rows: &[u32],
         times: &Int64Array,
@@ -130,10 +133,8 @@ impl Feed<'_> {
         for row in rows {
             let row = *row as usize;
             let time = EventTime(times.value(row));
-            let of_source = passed.as_ref().map_or(row, |passed| passed[row]);
-            let late = Late { time, missed: Some(missed), watermark: self.closed };
-            let text = row_text(given, of_source);
-            self.late.push(late.fault(&self.attachment.name, &self.part.source, self.shard.as_str(), text));
+            let row = first + passed.as_ref().map_or(row, |passed| passed[row]);
+            self.late.push((row, Late { time, missed: Some(missed), watermark: self.closed }));
         }
     }
 }
@@ -186,17 +187,14 @@ pub(crate) fn update(pane: &mut PaneTable, groups: &CompiledGroups, rows: usize,
 
 /// A row as text, for `error_stream`.
 pub(crate) fn row_text(rows: &RecordBatch, row: usize) -> String {
-    let one = rows.slice(row, 1);
-    let cells = one
-        .schema()
-        .fields()
-        .iter()
-        .zip(one.columns())
-        .map(|(field, column)| {
-            let value =
-                arrow::util::display::array_value_to_string(column, 0).unwrap_or_else(|error| error.to_string());
-            format!("{}={value}", field.name())
-        })
-        .collect::<Vec<_>>();
-    cells.join(", ")
+    columns_text(rows, 0..rows.num_columns(), row)
+}
+
+/// Some columns of a row as text.
+pub(crate) fn columns_text(rows: &RecordBatch, columns: impl Iterator<Item = usize>, row: usize) -> String {
+    let cells = columns.map(|column| {
+        let value = array_value_to_string(rows.column(column), row).unwrap_or_else(|error| error.to_string());
+        format!("{}={value}", rows.schema_ref().field(column).name())
+    });
+    cells.collect::<Vec<_>>().join(", ")
 }

@@ -111,6 +111,11 @@ impl CompiledHot {
         })
     }
 
+    /// The source columns it reads.
+    pub(crate) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
     /// Runs over a batch of the source's full schema. An error is the fault of a row: `isolate` finds which.
     pub(crate) fn run(&self, source: &RecordBatch) -> Result<HotRows> {
         let mut batch = source.project(&self.columns)?;

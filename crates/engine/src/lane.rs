@@ -11,6 +11,7 @@ use crossbeam_channel::Sender;
 use millstream_core::{BoxFuture, Clock, Resume, ShardId, Source, SourceError, SourceEvent, SourceOutput, Stopped};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::ahead::{Ahead, AheadQueue};
 use crate::drift::Drift;
 use crate::merge::Merge;
 use crate::message::{LaneId, ToWorker, Unsettled};
@@ -22,6 +23,8 @@ const EVENT_BYTES: usize = 256;
 pub(crate) struct LaneOutput {
     pub(crate) lane: LaneId,
     pub(crate) workers: Vec<Sender<ToWorker>>,
+    /// Where workers without work of their own find some.
+    pub(crate) ahead: AheadQueue,
     /// Bytes that may be on their way.
     pub(crate) budget: Arc<Semaphore>,
     pub(crate) budget_bytes: usize,
@@ -100,8 +103,18 @@ impl SourceOutput for LaneOutput {
             let permits = u32::try_from(bytes.min(self.budget_bytes)).unwrap_or(u32::MAX);
             let permit = Arc::clone(&self.budget).acquire_many_owned(permits).await.map_err(|_| Stopped)?;
             let worker = self.pinning.worker_of(shard_of(&event), self.workers.len());
-            let message = ToWorker::Event { lane: self.lane, event, permit: Some(permit) };
-            self.workers[worker].send(message).map_err(|_| Stopped)
+            let lane = self.lane;
+            let chunk = match event {
+                SourceEvent::Chunk(chunk) => Arc::new(Ahead::new(lane, *chunk)),
+                event => {
+                    let message = ToWorker::Event { lane, event, permit: Some(permit) };
+                    return self.workers[worker].send(message).map_err(|_| Stopped);
+                }
+            };
+            let message = ToWorker::Chunk { lane, chunk: Arc::clone(&chunk), permit };
+            self.workers[worker].send(message).map_err(|_| Stopped)?;
+            self.ahead.offer(&chunk);
+            Ok(())
         })
     }
 

@@ -10,6 +10,7 @@
 //!                            ▲────────────Snap────────────┘
 //! ```
 
+mod ahead;
 mod attached;
 mod batch;
 mod budget;

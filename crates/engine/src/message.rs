@@ -8,6 +8,7 @@ use crossbeam_channel::Sender;
 use millstream_core::{EventTime, Offset, Offsets, ShardId, SourceEvent, Window};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::ahead::Ahead;
 use crate::attached::Attachment;
 use crate::checkpoint::Done;
 use crate::drift::Drift;
@@ -48,7 +49,9 @@ pub(crate) enum ToWorker {
         merge: Option<Arc<Merge>>,
         drift: Arc<Drift>,
     },
-    /// Something a reader saw. The permit is the place it takes in the queue.
+    /// Records a reader got. The permit is the place they take in the queue.
+    Chunk { lane: LaneId, chunk: Arc<Ahead>, permit: OwnedSemaphorePermit },
+    /// Something else a reader saw. The permit is the place it takes in the queue.
     Event { lane: LaneId, event: SourceEvent, permit: Option<OwnedSemaphorePermit> },
     /// A query reads lanes that are open.
     Attach(Box<Attachment>),

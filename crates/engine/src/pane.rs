@@ -59,6 +59,9 @@ pub(crate) struct Delta {
     groups: usize,
 }
 
+/// Keys, one column for each aggregate, and how many groups.
+pub(crate) type Results = (Vec<ArrayRef>, Vec<ArrayRef>, usize);
+
 impl Delta {
     /// From columns that were taken out of others.
     pub(crate) fn new(keys: Vec<ArrayRef>, states: Vec<Vec<ArrayRef>>, groups: usize) -> Self {
@@ -122,6 +125,29 @@ impl PaneLayout {
         let mut table = self.table()?;
         deltas.iter().try_for_each(|delta| table.merge(delta))?;
         Ok(table)
+    }
+
+    /// The results of what deltas hold together.
+    pub(crate) fn results(&self, deltas: &[&Delta]) -> Result<Results> {
+        if let [only] = deltas
+            && only.groups > 0
+        {
+            return self.results_of(only);
+        }
+        let mut table = self.table()?;
+        deltas.iter().try_for_each(|delta| table.merge(delta))?;
+        table.finish()
+    }
+
+    /// Groups of one delta are distinct: their places are their numbers, and no key is looked up.
+    fn results_of(&self, delta: &Delta) -> Result<Results> {
+        let numbers: Vec<usize> = (0..delta.groups).collect();
+        let values = self.functions.iter().zip(&delta.states).map(|(function, state)| {
+            let mut accumulator = self.accumulator(function)?;
+            accumulator.merge_batch(state, &numbers, delta.groups)?;
+            accumulator.evaluate(EmitTo::All)
+        });
+        Ok((delta.keys.clone(), values.collect::<Result<_>>()?, delta.groups))
     }
 
     /// The same with more keys behind those there are.
@@ -236,8 +262,8 @@ impl PaneTable {
         Ok(Delta { keys, states, groups })
     }
 
-    /// Gives the results up: keys, then one column for each aggregate.
-    pub(crate) fn finish(mut self) -> Result<(Vec<ArrayRef>, Vec<ArrayRef>, usize)> {
+    /// Gives the results up.
+    pub(crate) fn finish(mut self) -> Result<Results> {
         let (keys, groups) = self.take_keys()?;
         let values = match groups {
             0 => Vec::new(),

@@ -6,16 +6,18 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
     UInt32Array,
 };
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
 use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
-use millstream_core::{Chunk, Decoder, Duration, EventTime, FormatError, Metadata};
+use datafusion::physical_expr::utils::collect_columns;
+use millstream_core::{Chunk, Decoder, Duration, EventTime, FormatError, Metadata, ShardId};
 use millstream_sql::{ColumnKind, Table};
 
 use crate::errors::Fault;
-use crate::feed::row_text;
+use crate::feed::columns_text;
 use crate::hot::isolate;
 use crate::physical::physical_expr;
 
@@ -50,14 +52,71 @@ impl SourceSpec {
         }
         Ok(Self { table, inputs, fill })
     }
+
+    /// The columns, of those of the table, that are needed whoever reads it: its event time, and what computed columns
+    /// are computed from.
+    pub(crate) fn always_wanted(&self) -> Vec<bool> {
+        let mut inputs = vec![false; self.inputs.fields().len()];
+        for fill in &self.fill {
+            if let Fill::Computed(expr) = fill {
+                collect_columns(expr).iter().for_each(|column| inputs[column.index()] = true);
+            }
+        }
+        let time = self.table.time.map(|time| time.column);
+        (self.fill.iter().enumerate())
+            .map(|(column, fill)| match fill {
+                Fill::Input(input) => inputs[*input] || time == Some(column),
+                Fill::Computed(_) => true,
+            })
+            .collect()
+    }
+
+    /// Places decoded rows in time. `watermark` is their shard's: arrival time never falls behind it.
+    pub(crate) fn in_time(&self, decoded: SourceRows, shard: &ShardId, watermark: EventTime) -> Result<SourceRows> {
+        let (Some(time), Some(times)) = (self.table.time, &decoded.times) else { return Ok(decoded) };
+        let arrivals = &decoded.arrivals;
+        let (rows, times) = if self.table.runs_on_arrival_time() {
+            monotone(&decoded.rows, times, time.column, watermark)?
+        } else {
+            (decoded.rows.clone(), times.clone())
+        };
+        let skew = self.table.progress.max_future_skew;
+        let latest = latest(&times, arrivals, skew);
+        let future = self.future(shard, &decoded, &times, skew);
+        Ok(SourceRows { rows, times: Some(times), latest, future, ..decoded })
+    }
+
+    fn future(&self, shard: &ShardId, decoded: &SourceRows, times: &Int64Array, skew: Duration) -> Vec<Fault> {
+        let ahead = times
+            .values()
+            .iter()
+            .zip(decoded.arrivals.iter())
+            .enumerate()
+            .filter(|(_, (time, arrival))| EventTime(**time) - EventTime(**arrival) > skew);
+        ahead
+            .map(|(row, (time, arrival))| {
+                let ahead = (EventTime(*time) - EventTime(*arrival)).0;
+                let reason = format!(
+                    "its time is {ahead} ms after its arrival; event time follows it no further than {} ms (scan.watermark.max-future-skew)",
+                    skew.0
+                );
+                let text = decoded.text(row);
+                let name = &self.table.decl.name;
+                Fault::of_source_row(name, shard.as_str(), Some(EventTime(*time)), text, reason)
+            })
+            .collect()
+    }
 }
 
-/// The rows of one chunk, with all columns of their table.
+/// The rows of one chunk. They have all columns of their table, but only those that were wanted have their values.
 pub(crate) struct SourceRows {
     pub(crate) rows: RecordBatch,
+    columns: Arc<[bool]>,
     /// Event times in milliseconds, none null; `None` for a table without one.
     pub(crate) times: Option<Int64Array>,
-    /// The watermark that these rows justify, before the delay.
+    /// When the record of each arrived.
+    arrivals: ScalarBuffer<i64>,
+    /// The watermark that these rows justify, before the delay. Known once they are placed in time.
     pub(crate) latest: Option<EventTime>,
     /// Records that became no row.
     pub(crate) faults: Vec<Fault>,
@@ -65,23 +124,50 @@ pub(crate) struct SourceRows {
     pub(crate) future: Vec<Fault>,
 }
 
+impl SourceRows {
+    /// Whether all of these columns have their values.
+    pub(crate) fn have(&self, wanted: &[bool]) -> bool {
+        self.columns.iter().zip(wanted).all(|(has, wanted)| *has || !wanted)
+    }
+
+    /// A row as text, for `error_stream`: the columns that have values.
+    pub(crate) fn text(&self, row: usize) -> String {
+        columns_text(&self.rows, (0..self.columns.len()).filter(|column| self.columns[*column]), row)
+    }
+}
+
 /// Decodes the chunks of one source on one worker.
 pub(crate) struct SourceDecoder {
     spec: Arc<SourceSpec>,
     decoder: Box<dyn Decoder>,
+    columns: Arc<[bool]>,
 }
 
 impl SourceDecoder {
     pub(crate) fn new(spec: Arc<SourceSpec>, decoder: Box<dyn Decoder>) -> Self {
-        Self { spec, decoder }
+        let columns = vec![true; spec.fill.len()].into();
+        Self { spec, decoder, columns }
     }
 
     pub(crate) fn spec(&self) -> &Arc<SourceSpec> {
         &self.spec
     }
 
-    /// Decodes a chunk. `watermark` is its shard's: arrival time never falls behind it.
-    pub(crate) fn decode(&mut self, chunk: &Chunk, watermark: EventTime) -> Result<SourceRows, FormatError> {
+    /// Gives only these columns their values from now on; records are checked as before.
+    pub(crate) fn want(&mut self, columns: &Arc<[bool]>) {
+        let table = &self.spec.table;
+        let mut physical = vec![true; table.decl.schema.fields().len()];
+        for (column, wanted) in table.columns.iter().zip(columns.iter()) {
+            if let ColumnKind::Physical(index) = column.kind {
+                physical[index] = *wanted;
+            }
+        }
+        self.decoder.want(&physical);
+        self.columns = Arc::clone(columns);
+    }
+
+    /// Decodes a chunk. What is decoded is still to be placed in time.
+    pub(crate) fn decode(&mut self, chunk: &Chunk) -> Result<SourceRows, FormatError> {
         let decoded = self.decoder.decode(chunk)?;
         let fault = |record: u32, reason: &str| Fault::of_record(&self.spec.table.decl.name, chunk, record, reason);
         let mut faults: Vec<Fault> = decoded
@@ -109,20 +195,17 @@ impl SourceDecoder {
             1 => rows.remove(0),
             _ => arrow::compute::concat_batches(&self.spec.table.schema, &rows)?,
         };
-        let Some(time) = self.spec.table.time else {
-            return Ok(SourceRows { rows, times: None, latest: None, faults, future: Vec::new() });
+        let columns = Arc::clone(&self.columns);
+        let (rows, times, arrivals) = match self.spec.table.time {
+            None => (rows, None, ScalarBuffer::default()),
+            Some(time) => {
+                let times = millis(rows.column(time.column)).map_err(into_format)?;
+                let (rows, times, arrivals) =
+                    self.with_times(chunk, rows, times, records.as_ref(), &kept, &mut faults)?;
+                (rows, Some(times), arrivals)
+            }
         };
-        let times = millis(rows.column(time.column)).map_err(into_format)?;
-        let (rows, times, arrivals) = self.with_times(chunk, rows, times, records.as_ref(), &kept, &mut faults)?;
-        let (rows, times) = if self.spec.table.runs_on_arrival_time() {
-            monotone(&rows, &times, time.column, watermark)?
-        } else {
-            (rows, times)
-        };
-        let skew = self.spec.table.progress.max_future_skew;
-        let latest = latest(&times, &arrivals, skew);
-        let future = self.future(chunk, &rows, &times, &arrivals, skew);
-        Ok(SourceRows { rows, times: Some(times), latest, faults, future })
+        Ok(SourceRows { rows, columns, times, arrivals, latest: None, faults, future: Vec::new() })
     }
 
     /// The physical and metadata columns.
@@ -168,34 +251,6 @@ impl SourceDecoder {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.spec.table.schema), columns, &options)?)
     }
 
-    fn future(
-        &self,
-        chunk: &Chunk,
-        rows: &RecordBatch,
-        times: &Int64Array,
-        arrivals: &[i64],
-        skew: Duration,
-    ) -> Vec<Fault> {
-        let ahead = times
-            .values()
-            .iter()
-            .zip(arrivals)
-            .enumerate()
-            .filter(|(_, (time, arrival))| EventTime(**time) - EventTime(**arrival) > skew);
-        ahead
-            .map(|(row, (time, arrival))| {
-                let ahead = (EventTime(*time) - EventTime(*arrival)).0;
-                let reason = format!(
-                    "its time is {ahead} ms after its arrival; event time follows it no further than {} ms (scan.watermark.max-future-skew)",
-                    skew.0
-                );
-                let text = row_text(rows, row);
-                let name = &self.spec.table.decl.name;
-                Fault::of_source_row(name, chunk.shard.as_str(), Some(EventTime(*time)), text, reason)
-            })
-            .collect()
-    }
-
     /// Drops rows without an event time, and finds each row's arrival.
     fn with_times(
         &self,
@@ -205,12 +260,15 @@ impl SourceDecoder {
         records: Option<&UInt32Array>,
         kept: &[std::ops::Range<usize>],
         faults: &mut Vec<Fault>,
-    ) -> Result<(RecordBatch, Int64Array, Vec<i64>), FormatError> {
+    ) -> Result<(RecordBatch, Int64Array, ScalarBuffer<i64>), FormatError> {
+        if times.null_count() == 0 && rows.num_rows() == chunk.len() {
+            return Ok((rows, times, chunk.arrivals.values().clone()));
+        }
         let record_of = |row: usize| records.map_or(row, |records| records.value(row) as usize);
         let record_rows: Vec<usize> = kept.iter().cloned().flatten().map(record_of).collect();
         let arrivals: Vec<i64> = record_rows.iter().map(|record| chunk.arrivals.value(*record)).collect();
         if times.null_count() == 0 {
-            return Ok((rows, times, arrivals));
+            return Ok((rows, times, arrivals.into()));
         }
         let name = self.spec.table.time_column().map_or("", |column| column.field.name().as_str());
         for (row, record) in record_rows.iter().enumerate() {
@@ -230,7 +288,8 @@ impl SourceDecoder {
         let rows = filter_record_batch(&rows, &present)?;
         let times = arrow::compute::filter(&times, &present)?;
         let arrivals = arrivals.into_iter().zip(present.values().iter()).filter_map(|(at, kept)| kept.then_some(at));
-        Ok((rows, times.as_primitive::<Int64Type>().clone(), arrivals.collect()))
+        let arrivals: Vec<i64> = arrivals.collect();
+        Ok((rows, times.as_primitive::<Int64Type>().clone(), arrivals.into()))
     }
 }
 
@@ -257,7 +316,7 @@ fn monotone(
     times: &Int64Array,
     column: usize,
     watermark: EventTime,
-) -> Result<(RecordBatch, Int64Array), FormatError> {
+) -> Result<(RecordBatch, Int64Array)> {
     let mut latest = watermark.0;
     let times: Int64Array = times
         .values()

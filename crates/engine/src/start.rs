@@ -330,6 +330,7 @@ impl Inner {
         let output = LaneOutput {
             lane,
             workers: self.workers.clone(),
+            ahead: self.ahead.clone(),
             budget: Arc::clone(&self.budget),
             budget_bytes: self.settings.queue_bytes,
             pinning: Arc::clone(&shared.pinning),

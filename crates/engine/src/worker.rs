@@ -6,9 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, select};
 use millstream_core::{Chunk, Duration, EventTime, FormatError, Offset, Offsets, ShardId, SourceEvent};
 
+use crate::ahead::{Ahead, AheadQueue, Decoded};
 use crate::attached::{Attached, Attachment};
 use crate::drift::Drift;
 use crate::faults::FaultLog;
@@ -21,6 +22,8 @@ use crate::threads;
 struct Lane {
     source: Arc<str>,
     decoder: SourceDecoder,
+    /// The columns that queries read, of those of its table.
+    wanted: Arc<[bool]>,
     stats: Arc<SourceStats>,
     offsets: Offsets,
     watermarks: HashMap<ShardId, EventTime>,
@@ -44,21 +47,39 @@ struct Lane {
 /// The thread's state.
 pub(crate) struct Worker {
     pub(crate) inbox: Receiver<ToWorker>,
+    ahead: AheadQueue,
     faults: FaultLog,
     lanes: HashMap<LaneId, Lane>,
     queries: HashMap<QueryId, Attached>,
 }
 
 impl Worker {
-    pub(crate) fn new(inbox: Receiver<ToWorker>, faults: FaultLog) -> Self {
-        Self { inbox, faults, lanes: HashMap::new(), queries: HashMap::new() }
+    pub(crate) fn new(inbox: Receiver<ToWorker>, ahead: AheadQueue, faults: FaultLog) -> Self {
+        Self { inbox, ahead, faults, lanes: HashMap::new(), queries: HashMap::new() }
     }
 
-    /// Works until told to stop.
+    /// Works until told to stop. While there is nothing to do it decodes for others.
     pub(crate) fn run(mut self) {
-        while let Ok(message) = self.inbox.recv() {
-            if !self.step(message) {
-                return;
+        loop {
+            let message = match self.inbox.try_recv() {
+                Ok(message) => Ok(message),
+                Err(_) => select! {
+                    recv(self.inbox) -> message => message,
+                    recv(self.ahead.receiver) -> next => {
+                        if let Some(chunk) = next.ok().and_then(|next| next.upgrade()) {
+                            self.decode_ahead(&chunk);
+                        }
+                        continue;
+                    }
+                },
+            };
+            match message {
+                Ok(message) => {
+                    if !self.step(message) {
+                        return;
+                    }
+                }
+                Err(_) => return,
             }
         }
     }
@@ -70,6 +91,7 @@ impl Worker {
                 let fresh = Lane {
                     source: decoder.spec().table.decl.name.as_str().into(),
                     decoder: *decoder,
+                    wanted: Arc::default(),
                     stats,
                     offsets: resume,
                     watermarks,
@@ -84,6 +106,12 @@ impl Worker {
                     failed: false,
                 };
                 self.lanes.insert(lane, fresh);
+                self.want();
+            }
+            ToWorker::Chunk { lane, chunk, permit } => {
+                self.take_chunk(lane, chunk);
+                self.ahead.tidy();
+                drop(permit);
             }
             ToWorker::Event { lane, event, permit } => {
                 self.take(lane, event);
@@ -140,6 +168,22 @@ impl Worker {
             Some(query) => query.attachment = attachment,
             None => {
                 self.queries.insert(id, Attached::new(attachment));
+            }
+        }
+        self.want();
+    }
+
+    /// Has the decoders write only the columns that some query reads.
+    fn want(&mut self) {
+        for lane in self.lanes.values_mut() {
+            let mut wanted = lane.decoder.spec().always_wanted();
+            let queries = self.queries.values().flat_map(|query| &query.attachment.parts);
+            for part in queries.filter(|part| *part.source == *lane.source) {
+                part.feed.hot().columns().iter().for_each(|column| wanted[*column] = true);
+            }
+            if *lane.wanted != *wanted {
+                lane.wanted = wanted.into();
+                lane.decoder.want(&lane.wanted);
             }
         }
     }
@@ -227,15 +271,17 @@ impl Worker {
     }
 
     /// Takes a chunk, cut where another lane of the source stands, so that they can meet there.
-    fn take_chunk(&mut self, lane_id: LaneId, chunk: Chunk) {
+    fn take_chunk(&mut self, lane_id: LaneId, ahead: Arc<Ahead>) {
+        let chunk = &ahead.chunk;
+        let part = |chunk| Arc::new(Ahead::new(lane_id, chunk));
         for (from, into) in self.merging_pairs(lane_id) {
             let other = if from == lane_id { into } else { from };
             let Some(other) = self.lanes.get(&other).filter(|other| !other.handed_over.contains(&chunk.shard)) else {
                 continue;
             };
-            if let Some((head, tail)) = other.offsets.get(&chunk.shard).and_then(|at| cut_after(&chunk, at)) {
-                self.take_chunk(lane_id, head);
-                return self.take_chunk(lane_id, tail);
+            if let Some((head, tail)) = other.offsets.get(&chunk.shard).and_then(|at| cut_after(chunk, at)) {
+                self.take_chunk(lane_id, part(head));
+                return self.take_chunk(lane_id, part(tail));
             }
         }
         let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
@@ -244,19 +290,60 @@ impl Worker {
         }
         // A query that begins inside it begins with a chunk of its own.
         let waiting = lane.waiting.get(&chunk.shard).into_iter().flatten();
-        if let Some((head, tail)) = waiting.map(|(at, _)| at).min().and_then(|at| cut_after(&chunk, at)) {
-            self.take_chunk(lane_id, head);
-            return self.take_chunk(lane_id, tail);
+        if let Some((head, tail)) = waiting.map(|(at, _)| at).min().and_then(|at| cut_after(chunk, at)) {
+            self.take_chunk(lane_id, part(head));
+            return self.take_chunk(lane_id, part(tail));
         }
-        match lane.decode(&chunk) {
-            Ok(rows) => self.process(lane_id, &chunk, rows),
+        let rows = match lane.offsets.advance(&chunk.shard, chunk.from.as_ref(), &chunk.to) {
+            Ok(()) => self.rows_of(lane_id, &ahead),
+            Err(error) => Err(error.to_string()),
+        };
+        match rows {
+            Ok(rows) => self.process(lane_id, chunk, rows),
             Err(reason) => {
                 // A gap, an overlap or a broken decoder: no row after this could be trusted.
-                lane.failed = true;
+                if let Some(lane) = self.lanes.get_mut(&lane_id) {
+                    lane.failed = true;
+                }
                 self.tell_readers(lane_id, Some(&chunk.shard), || ToCloser::Failed(reason.clone()));
             }
         }
         self.try_hand_over(lane_id, &chunk.shard);
+    }
+
+    /// The rows of a chunk, whoever decodes it.
+    fn rows_of(&mut self, lane_id: LaneId, ahead: &Ahead) -> Decoded {
+        if ahead.claim() {
+            return self.decode(lane_id, &ahead.chunk);
+        }
+        let decoded = loop {
+            if let Some(decoded) = ahead.take() {
+                break decoded;
+            }
+            // Somebody is at it: rather than wait, do the same for the next one.
+            match self.ahead.claim_next(|lane| self.lanes.contains_key(&lane)) {
+                Some(next) => next.put(self.decode(next.lane, &next.chunk)),
+                None => break ahead.wait(),
+            }
+        };
+        match (&decoded, self.lanes.get(&lane_id)) {
+            // A query that reads more has come meanwhile.
+            (Ok(rows), Some(lane)) if !rows.have(&lane.wanted) => self.decode(lane_id, &ahead.chunk),
+            _ => decoded,
+        }
+    }
+
+    /// Decodes a chunk of another worker, unless somebody is at it.
+    fn decode_ahead(&mut self, chunk: &Ahead) {
+        if self.lanes.contains_key(&chunk.lane) && chunk.claim() {
+            chunk.put(self.decode(chunk.lane, &chunk.chunk));
+        }
+    }
+
+    fn decode(&mut self, lane: LaneId, chunk: &Chunk) -> Decoded {
+        let Some(lane) = self.lanes.get_mut(&lane) else { return Err("the source is not open".to_owned()) };
+        // Somebody may be waiting for it.
+        threads::guarded(|| lane.decoder.decode(chunk).map_err(|error: FormatError| error.to_string()))?
     }
 
     fn open_shard(&mut self, lane_id: LaneId, shard: &ShardId) {
@@ -297,7 +384,7 @@ impl Worker {
             worker.tell_readers(lane_id, Some(shard), || ToCloser::Progress(progress.clone()));
         };
         match event {
-            SourceEvent::Chunk(chunk) => self.take_chunk(lane_id, *chunk),
+            SourceEvent::Chunk(chunk) => self.take_chunk(lane_id, Arc::new(Ahead::new(lane_id, *chunk))),
             SourceEvent::ShardOpened { shard, parents } => {
                 self.open_shard(lane_id, &shard);
                 tell(self, &shard, ProgressKind::Opened { parents });
@@ -323,18 +410,25 @@ impl Worker {
         }
     }
 
-    fn process(&mut self, lane_id: LaneId, chunk: &Chunk, source: SourceRows) {
+    fn process(&mut self, lane_id: LaneId, chunk: &Chunk, rows: SourceRows) {
         let Some(lane) = self.lanes.get_mut(&lane_id) else { return };
+        let watermark = lane.watermarks.entry(chunk.shard.clone()).or_insert(EventTime::MIN);
+        let mut source = match lane.decoder.spec().in_time(rows, &chunk.shard, *watermark) {
+            Ok(source) => source,
+            Err(error) => {
+                lane.failed = true;
+                return self.tell_readers(lane_id, Some(&chunk.shard), || ToCloser::Failed(error.to_string()));
+            }
+        };
         lane.stats.records.add(chunk.len() as u64);
         lane.stats.bytes.add(chunk.payload_bytes() as u64);
         lane.stats.rejected.add(source.faults.len() as u64);
         let rejected = source.faults.len() as u64;
-        self.faults.report(source.faults);
+        self.faults.report(std::mem::take(&mut source.faults));
         lane.stats.future.add(source.future.len() as u64);
-        self.faults.report(source.future);
+        self.faults.report(std::mem::take(&mut source.future));
         let table = &lane.decoder.spec().table;
         let delay = table.time.map_or(Duration(0), |time| time.delay);
-        let watermark = lane.watermarks.entry(chunk.shard.clone()).or_insert(EventTime::MIN);
         *watermark = source.latest.map_or(*watermark, |latest| (*watermark).max(latest - delay));
         lane.drift.moved(&chunk.shard, *watermark);
         let arrival = chunk.last_arrival().unwrap_or(EventTime::MIN);
@@ -351,7 +445,7 @@ impl Worker {
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
             let fed = threads::guarded(|| {
-                query.feed(&lane.source, &chunk.shard, arrival, &source.rows, source.times.as_ref(), &self.faults);
+                query.feed(&lane.source, &chunk.shard, arrival, &source, &self.faults);
             });
             if let Err(reason) = fed {
                 query.tell(ToCloser::Failed(reason));
@@ -387,11 +481,5 @@ impl Lane {
         if waiting.is_empty() {
             self.waiting.remove(shard);
         }
-    }
-
-    fn decode(&mut self, chunk: &Chunk) -> std::result::Result<SourceRows, String> {
-        self.offsets.advance(&chunk.shard, chunk.from.as_ref(), &chunk.to).map_err(|error| error.to_string())?;
-        let watermark = self.watermarks.get(&chunk.shard).copied().unwrap_or(EventTime::MIN);
-        self.decoder.decode(chunk, watermark).map_err(|error: FormatError| error.to_string())
     }
 }

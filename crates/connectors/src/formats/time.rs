@@ -47,6 +47,49 @@ pub(crate) fn timestamp(text: &str, unit: TimeUnit) -> Result<i64, String> {
     count.ok_or_else(|| format!("`{text}` is out of range"))
 }
 
+/// Reads timestamps that mostly lie in the same minute as the one before: `2026-01-31T12:30` is read once, and only
+/// `:15.123Z` of each. Whatever it does not know is left to [`timestamp`].
+pub(crate) struct Minute {
+    text: [u8; 16],
+    /// Since the epoch, in seconds.
+    start: i64,
+    per_second: i64,
+}
+
+impl Minute {
+    pub(crate) fn new(unit: TimeUnit) -> Self {
+        Self { text: [0; 16], start: 0, per_second: per_second(unit) }
+    }
+
+    /// The same as [`timestamp`] gives, or nothing.
+    #[inline]
+    pub(crate) fn read(&mut self, text: &str) -> Option<i64> {
+        let (minute, rest) = text.as_bytes().split_first_chunk::<16>()?;
+        if *minute != self.text {
+            self.turn_to(minute)?;
+        }
+        let [b':', tens @ b'0'..=b'5', ones @ b'0'..=b'9', rest @ ..] = rest else { return None };
+        let millis = match rest {
+            [] | [b'Z'] => 0,
+            [b'.', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']
+            | [b'.', a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'Z'] => {
+                i64::from(a - b'0') * 100 + i64::from(b - b'0') * 10 + i64::from(c - b'0')
+            }
+            _ => return None,
+        };
+        let seconds = self.start + i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+        seconds.checked_mul(self.per_second)?.checked_add(millis * self.per_second / 1000)
+    }
+
+    #[inline(never)]
+    fn turn_to(&mut self, minute: &[u8; 16]) -> Option<()> {
+        let mut reader = Reader { rest: minute };
+        let (start, _) = reader.timestamp().filter(|_| reader.is_at_end())?;
+        (self.text, self.start) = (*minute, start);
+        Some(())
+    }
+}
+
 /// A number of `from` units since the epoch, as a count of `to`; fractions count as far as `to` goes.
 pub(crate) fn epoch(text: &str, from: TimeUnit, to: TimeUnit) -> Result<i64, String> {
     let wrong = || format!("expected a timestamp, found the number `{text}`, which is out of range");
@@ -138,7 +181,7 @@ impl<'a> Reader<'a> {
         let (digits, rest) = self.rest.split_at_checked(width)?;
         let mut value = 0;
         for digit in digits {
-            value = value * 10 + i64::from(digit.is_ascii_digit().then_some(digit - b'0')?);
+            value = value * 10 + i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
         }
         self.rest = rest;
         Some(value)
@@ -251,6 +294,28 @@ mod tests {
             assert_eq!(timestamp(text, TimeUnit::Millisecond).ok(), expected, "{text}");
         }
         assert!(timestamp("2400-01-01T00:00:00", TimeUnit::Nanosecond).is_err(), "nanoseconds end in 2262");
+    }
+
+    #[test]
+    fn a_minute_reads_what_the_whole_text_reads() {
+        let minutes =
+            ["2026-01-01T00:00", "2026-01-01 23:59", "1969-12-31T23:59", "2024-02-29t12:30", "2025-02-29T12:30"];
+        let rests = [
+            "", ":00", ":59.999", ":59Z", ":07.120Z", ":60", ":0", ":00.", ":00.1", ":00.1234", ":00+01", "Z",
+            ":00.12a", ":00ZZ",
+        ];
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+            let mut reader = Minute::new(unit);
+            let mut read = 0;
+            for text in minutes.iter().chain(&minutes).flat_map(|minute| rests.map(|rest| format!("{minute}{rest}"))) {
+                if let Some(found) = reader.read(&text) {
+                    assert_eq!(timestamp(&text, unit), Ok(found), "{text}");
+                    read += 1;
+                }
+            }
+            assert_eq!(read, 4 * 4 * 2, "{unit:?}");
+        }
+        assert_eq!(Minute::new(TimeUnit::Nanosecond).read("2400-01-01T00:00:00"), None, "nanoseconds end in 2262");
     }
 
     #[test]

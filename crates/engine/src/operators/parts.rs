@@ -43,6 +43,6 @@ impl Parts {
             };
             rows.iter().try_for_each(|rows| table.merge(&layout.delta(rows)?))?;
         }
-        leaf_rows(&self.leaf, table, Some(self.window)).map(Some)
+        leaf_rows(&self.leaf, table.finish()?, Some(self.window)).map(Some)
     }
 }

@@ -216,17 +216,24 @@ impl Windows {
                     .collect();
                 let spilled =
                     self.slices_of(window).flat_map(|(_, pieces)| pieces[index].iter().filter_map(Piece::spilled));
-                let table = if in_order && slices.len() >= MIN_SLICES_FOR_SUFFIXES {
-                    layout.merged(&suffixes[index].window(layout, window, &slices)?)?
+                let in_memory = || slices.iter().flat_map(|(_, deltas)| deltas.iter().copied());
+                let results = if in_order && slices.len() >= MIN_SLICES_FOR_SUFFIXES {
+                    let merged = suffixes[index].window(layout, window, &slices)?;
+                    layout.results(&merged.iter().collect::<Vec<_>>())?
                 } else {
-                    let mut table = layout.table()?;
-                    slices.iter().flat_map(|(_, deltas)| deltas).try_for_each(|delta| table.merge(delta))?;
-                    for rows in spilled.map(|spilled| spilled.read(None)) {
-                        rows?.iter().try_for_each(|rows| table.merge(&layout.delta(rows)?))?;
+                    let spilled: Vec<&Arc<Spilled>> = spilled.collect();
+                    if spilled.is_empty() {
+                        layout.results(&in_memory().collect::<Vec<_>>())?
+                    } else {
+                        let mut table = layout.table()?;
+                        in_memory().try_for_each(|delta| table.merge(delta))?;
+                        for rows in spilled.into_iter().map(|spilled| spilled.read(None)) {
+                            rows?.iter().try_for_each(|rows| table.merge(&layout.delta(rows)?))?;
+                        }
+                        table.finish()?
                     }
-                    table
                 };
-                leaf_rows(&leaf.leaf, table, Some(window))
+                leaf_rows(&leaf.leaf, results, Some(window))
             }
             Holds::Rows(schema) => {
                 let pieces = self.slices_of(window).flat_map(|(_, pieces)| &pieces[index]);

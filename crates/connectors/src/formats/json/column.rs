@@ -2,10 +2,11 @@
 //!
 //! A column can be cut back to an earlier length: that is how a record that turns out bad halfway leaves no trace.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray, StringViewBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, StringArray, StringViewBuilder,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
@@ -14,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::cursor::{Cursor, Scalar};
+use super::plain::{self, End};
 
 /// Why a value was refused: the path of the column, and what is wrong.
 #[derive(Debug)]
@@ -40,9 +42,23 @@ impl Fault {
 pub(in crate::formats) trait Column: Send {
     fn len(&self) -> usize;
 
-    /// Takes the next value and appends it; answers whether it is other than null. After an error the column may
+    /// Appends the value at a place of a text (or does not `keep` it) if it is in its common form and not null.
+    fn take(&mut self, text: &str, at: usize, keep: bool) -> End {
+        let _ = (text, at, keep);
+        None
+    }
+
+    /// Takes the next value, in whatever form, and appends it; answers whether it is other than null. After an error the column may
     /// hold part of the value: cut it back.
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault>;
+
+    /// Takes the next value as `read` does and does not append it.
+    fn check(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
+        let len = self.len();
+        let present = self.read(cursor)?;
+        self.truncate(len);
+        Ok(present)
+    }
 
     fn append_null(&mut self);
 
@@ -84,34 +100,53 @@ impl Validity {
     }
 }
 
-/// A column of numbers or times; `R` turns the next value into one.
+/// Reads the values of one type.
+pub(super) trait Reader<N>: Send {
+    /// A value in its common form, and where it ends.
+    fn common(&mut self, text: &str, at: usize) -> Option<(N, usize)>;
+
+    /// Takes a value in any form.
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String>;
+}
+
+/// A column of numbers or times.
 pub(super) struct PrimitiveColumn<T: ArrowPrimitiveType, R> {
     values: Vec<T::Native>,
     validity: Validity,
     data_type: DataType,
-    read: R,
+    reader: R,
 }
 
 impl<T: ArrowPrimitiveType, R> PrimitiveColumn<T, R> {
-    pub(super) fn new(data_type: &DataType, read: R) -> Self {
-        Self { values: Vec::new(), validity: Validity::default(), data_type: data_type.clone(), read }
+    pub(super) fn new(data_type: &DataType, reader: R) -> Self {
+        Self { values: Vec::new(), validity: Validity::default(), data_type: data_type.clone(), reader }
     }
 }
 
-impl<T, R> Column for PrimitiveColumn<T, R>
-where
-    T: ArrowPrimitiveType,
-    R: FnMut(&mut Cursor<'_>) -> Result<Option<T::Native>, String> + Send,
-{
+impl<T: ArrowPrimitiveType, R: Reader<T::Native>> Column for PrimitiveColumn<T, R> {
     fn len(&self) -> usize {
         self.values.len()
     }
 
+    #[inline]
+    fn take(&mut self, text: &str, at: usize, keep: bool) -> End {
+        let (value, end) = self.reader.common(text, at)?;
+        if keep {
+            self.values.push(value);
+            self.validity.push(true, self.values.len());
+        }
+        NonZeroUsize::new(end)
+    }
+
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
-        let value = (self.read)(cursor)?;
+        let value = self.reader.any(cursor)?;
         self.values.push(value.unwrap_or_default());
         self.validity.push(value.is_some(), self.values.len());
         Ok(value.is_some())
+    }
+
+    fn check(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
+        Ok(self.reader.any(cursor)?.is_some())
     }
 
     fn append_null(&mut self) {
@@ -211,6 +246,19 @@ impl Column for BytesColumn {
         self.offsets.len() - 1
     }
 
+    #[inline]
+    fn take(&mut self, text: &str, at: usize, keep: bool) -> End {
+        if self.kind == BytesKind::Binary {
+            return None;
+        }
+        let (plain, end) = plain::text(text, at)?;
+        if keep {
+            self.bytes.extend_from_slice(plain.as_bytes());
+            self.end_value(true).ok()?;
+        }
+        NonZeroUsize::new(end)
+    }
+
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
         if cursor.next_token() == Some(b'"') {
             let text = cursor.text(&mut self.scratch)?;
@@ -259,7 +307,7 @@ impl Column for BytesColumn {
             BytesKind::Text => Arc::new(StringArray::try_new(offsets, bytes.into(), nulls)?),
             BytesKind::TextView => {
                 let texts = StringArray::try_new(offsets, bytes.into(), nulls)?;
-                let mut views = StringViewBuilder::with_capacity(arrow::array::Array::len(&texts));
+                let mut views = StringViewBuilder::with_capacity(texts.len());
                 texts.iter().for_each(|text| views.append_option(text));
                 Arc::new(views.finish())
             }

@@ -2,6 +2,8 @@
 //!
 //! Not a tree builder: a column asks for the kind of value it needs.
 
+use super::plain;
+
 /// How deep objects and arrays may nest in values that no column asked for: a bound on hostile input.
 const DEPTH_MAX: usize = 128;
 
@@ -34,6 +36,40 @@ impl<'a> Cursor<'a> {
         Self { text, bytes: text.as_bytes(), at: 0 }
     }
 
+    /// A cursor that starts later in the text.
+    pub(super) fn starting_at(text: &'a str, at: usize) -> Self {
+        Self { at, ..Self::new(text) }
+    }
+
+    /// All of the text.
+    #[inline]
+    pub(super) fn whole(&self) -> &'a str {
+        self.text
+    }
+
+    /// Where it stands.
+    #[inline]
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Goes where a token begins or ends.
+    #[inline]
+    pub(super) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// The bytes taken since `start`.
+    pub(super) fn bytes_since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Whether exactly the bytes before `end` have been taken, but for white space.
+    #[inline]
+    pub(super) fn ends_at(&self, end: usize) -> bool {
+        self.at == end || self.bytes.get(self.at..end).is_some_and(|rest| rest.iter().all(|byte| is_space(*byte)))
+    }
+
     /// The next byte, not taken.
     #[inline]
     pub(super) fn peek(&self) -> Option<u8> {
@@ -44,7 +80,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn next_token(&mut self) -> Option<u8> {
         while let Some(byte) = self.peek() {
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            if !is_space(byte) {
                 return Some(byte);
             }
             self.at += 1;
@@ -58,6 +94,13 @@ impl<'a> Cursor<'a> {
         let found = self.next_token() == Some(byte);
         self.at += usize::from(found);
         found
+    }
+
+    /// Takes what a pattern says if it stands exactly here.
+    pub(super) fn take_pattern(&mut self, pattern: &plain::Pattern) -> bool {
+        let end = pattern.end_at(self.bytes, self.at);
+        self.at = end.unwrap_or(self.at);
+        end.is_some()
     }
 
     /// Takes `text` if it stands exactly here.
@@ -139,29 +182,12 @@ impl<'a> Cursor<'a> {
         self.next_token() == Some(b'n') && self.take_exactly(b"null")
     }
 
-    /// Takes a whole number that is written without fraction and exponent and has at most 18 digits: the common case.
-    #[inline]
+    /// Takes a whole number in its common form.
     pub(super) fn short_integer(&mut self) -> Option<i64> {
         self.next_token();
-        let start = self.at;
-        let negative = self.take_exactly(b"-");
-        let first = self.at;
-        let mut value: i64 = 0;
-        while let Some(byte @ b'0'..=b'9') = self.peek() {
-            if self.at - first == 18 {
-                break;
-            }
-            value = value * 10 + i64::from(byte - b'0');
-            self.at += 1;
-        }
-        let digits = self.at - first;
-        let leading_zero = digits > 1 && self.bytes[first] == b'0';
-        let goes_on = matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'-' | b'+'));
-        if digits == 0 || leading_zero || goes_on {
-            self.at = start;
-            return None;
-        }
-        Some(if negative { -value } else { value })
+        let (value, end) = plain::integer(self.bytes, self.at)?;
+        self.at = end;
+        Some(value)
     }
 
     /// Takes a number by JSON's grammar, as text.
@@ -183,6 +209,18 @@ impl<'a> Cursor<'a> {
             self.digits()?;
         }
         Ok(self.since(start))
+    }
+
+    /// Takes any value that nobody asks for.
+    #[inline]
+    pub(super) fn skip_value(&mut self, scratch: &mut String) -> Result<(), String> {
+        match plain::text(self.text, self.at) {
+            Some((_, end)) => {
+                self.at = end;
+                Ok(())
+            }
+            None => self.skip(scratch).map(drop),
+        }
     }
 
     /// Takes any value and answers its text as it stands.
@@ -248,7 +286,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     fn quoted(&mut self) -> Result<Quoted<'a>, String> {
         let start = self.at;
-        self.at += plain_length(&self.bytes[start..]);
+        self.at += plain::length(&self.bytes[start..]);
         let plain = self.since(start);
         match self.peek() {
             Some(b'"') => {
@@ -329,26 +367,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How many bytes come before the first quote, backslash or control character; eight at a time.
+/// JSON's white space.
 #[inline]
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = zero_bytes(word ^ ONES.wrapping_mul(u64::from(b'"')));
-        let backslash = zero_bytes(word ^ ONES.wrapping_mul(u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES.wrapping_mul(0x20)) & !word & HIGHS;
-        let found = quote | backslash | control;
-        if found != 0 {
-            return index * 8 + (found.trailing_zeros() / 8) as usize;
-        }
-    }
-    let done = words.len() * 8;
-    let tail = bytes[done..].iter().take_while(|byte| **byte >= 0x20 && !matches!(**byte, b'"' | b'\\')).count();
-    done + tail
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
 #[cfg(test)]
@@ -417,18 +439,5 @@ mod tests {
         }
         assert!(skips(&"[".repeat(100_000)).is_err());
         assert!(skips(&format!("{}1{}", "[".repeat(128), "]".repeat(128))).is_ok());
-    }
-
-    #[test]
-    fn plain_length_agrees_with_a_byte_at_a_time() {
-        for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
-            for length in 0..40 {
-                for filler in [b'a', b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff, 0xa2, 0xdc] {
-                    let mut bytes = vec![filler; length];
-                    bytes.extend([stop, b'"', b'\\', 0, 1, 2, 3, 4, 5]);
-                    assert_eq!(plain_length(&bytes), length, "stop {stop} filler {filler}");
-                }
-            }
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Chunks of JSON records to rows.
 
+use std::ops::Range;
+
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use millstream_core::{Chunk, Decoded, Decoder, FormatError, Rejected};
@@ -23,6 +25,14 @@ impl JsonDecoder {
         Ok(Self { schema: schema.clone(), root: Object::new(schema.fields(), settings)? })
     }
 
+    /// Reads the record at a place of a chunk's text. A record that is not well-formed may go on into the next one:
+    /// whatever is odd is read again by itself.
+    #[inline]
+    fn within(&mut self, text: &str, record: Range<usize>, row: usize) -> bool {
+        let mut cursor = Cursor::starting_at(text, record.start);
+        self.root.read(&mut cursor, row).is_ok() && cursor.ends_at(record.end)
+    }
+
     fn record(&mut self, record: &str, row: usize) -> Result<(), Fault> {
         let mut cursor = Cursor::new(record);
         self.root.read(&mut cursor, row)?;
@@ -31,26 +41,36 @@ impl JsonDecoder {
 }
 
 impl Decoder for JsonDecoder {
+    fn want(&mut self, columns: &[bool]) {
+        self.root.want(columns);
+    }
+
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, FormatError> {
         // Checked at once where all is well, else record by record.
-        let whole = std::str::from_utf8(payload(chunk)).ok();
+        let whole = simdutf8::basic::from_utf8(payload(chunk)).ok();
         let ends = chunk.data.value_offsets();
-        let (mut rows, mut rejected, mut records) = (0, Vec::new(), None);
+        let (mut rows, mut rejected, mut records) = (0, Vec::new(), None::<Vec<u32>>);
         for index in 0..chunk.len() {
-            let record = match whole {
-                Some(whole) => whole.get(at(ends, index)..at(ends, index + 1)),
-                None => std::str::from_utf8(chunk.data.value(index)).ok(),
-            };
-            let result = match record {
-                Some(record) => self.record(record, rows),
-                None => Err(Fault::from("the record is not valid UTF-8".to_owned())),
+            if let Some(whole) = whole
+                && self.within(whole, at(ends, index)..at(ends, index + 1), rows)
+            {
+                rows += 1;
+                if let Some(records) = &mut records {
+                    records.push(u32::try_from(index).unwrap_or(u32::MAX));
+                }
+                continue;
+            }
+            self.root.truncate(rows);
+            let result = match std::str::from_utf8(chunk.data.value(index)) {
+                Ok(record) => self.record(record, rows),
+                Err(_) => Err(Fault::from("the record is not valid UTF-8".to_owned())),
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match result {
                 Ok(()) => {
                     rows += 1;
                     if let Some(records) = &mut records {
-                        Vec::push(records, index);
+                        records.push(index);
                     }
                 }
                 Err(fault) => {

@@ -12,8 +12,12 @@ mod decoder;
 mod encoder;
 mod nested;
 mod object;
+mod plain;
 mod types;
+mod unread;
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;
 

@@ -9,9 +9,10 @@ use arrow::datatypes::{
 };
 use millstream_core::{FormatError, type_name};
 
-use super::column::{BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn};
+use super::column::{BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn, Reader};
 use super::cursor::{Cursor, Scalar};
 use super::nested::{ListColumn, MapColumn, StructColumn};
+use super::plain;
 use crate::formats::{number, time};
 
 /// What the `json.*` options say about reading.
@@ -84,22 +85,34 @@ fn integers<T: ArrowPrimitiveType>(data_type: &DataType) -> Box<dyn Column>
 where
     T::Native: TryFrom<i64> + TryFrom<i128>,
 {
-    let (kind, mut scratch) = (type_name(data_type), String::new());
-    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
-        let out_of_range = |text: &str| format!("`{text}` is out of range for {kind}");
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, Integers { kind: type_name(data_type), scratch: String::new() }))
+}
+
+struct Integers {
+    kind: String,
+    scratch: String,
+}
+
+impl<N: TryFrom<i64> + TryFrom<i128>> Reader<N> for Integers {
+    #[inline]
+    fn common(&mut self, text: &str, at: usize) -> Option<(N, usize)> {
+        let (value, end) = plain::integer(text.as_bytes(), at)?;
+        Some((N::try_from(value).ok()?, end))
+    }
+
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String> {
+        let out_of_range = |text: &str| format!("`{text}` is out of range for {}", self.kind);
         if let Some(short) = cursor.short_integer() {
-            return T::Native::try_from(short).map(Some).map_err(|_| out_of_range(&short.to_string()));
+            return N::try_from(short).map(Some).map_err(|_| out_of_range(&short.to_string()));
         }
-        let (Scalar::Number(text) | Scalar::Text(text)) = (match cursor.scalar(&mut scratch)? {
+        let text = match cursor.scalar(&mut self.scratch)? {
             Scalar::Null => return Ok(None),
             Scalar::Bool(value) => return Err(format!("expected a whole number, found `{value}`")),
-            other => other,
-        }) else {
-            return Err("expected a whole number".to_owned());
+            Scalar::Number(text) | Scalar::Text(text) => text,
         };
         let value = number::integer(text).ok_or_else(|| format!("expected a whole number, found `{text}`"))?;
-        T::Native::try_from(value).map(Some).map_err(|_| out_of_range(text))
-    }))
+        N::try_from(value).map(Some).map_err(|_| out_of_range(text))
+    }
 }
 
 /// Values that stand as numbers or in quotes.
@@ -107,16 +120,33 @@ fn scalars<T: ArrowPrimitiveType>(
     data_type: &DataType,
     parse: impl Fn(&str) -> Option<T::Native> + Send + 'static,
 ) -> Box<dyn Column> {
-    let (kind, mut scratch) = (type_name(data_type), String::new());
-    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
-        match cursor.scalar(&mut scratch)? {
+    let kind = type_name(data_type);
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, Scalars { kind, parse, scratch: String::new() }))
+}
+
+struct Scalars<P> {
+    kind: String,
+    parse: P,
+    scratch: String,
+}
+
+impl<N, P: Fn(&str) -> Option<N> + Send> Reader<N> for Scalars<P> {
+    #[inline]
+    fn common(&mut self, text: &str, at: usize) -> Option<(N, usize)> {
+        let end = plain::number_end(text.as_bytes(), at)?;
+        Some(((self.parse)(text.get(at..end)?)?, end))
+    }
+
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String> {
+        let kind = &self.kind;
+        match cursor.scalar(&mut self.scratch)? {
             Scalar::Null => Ok(None),
             Scalar::Number(text) | Scalar::Text(text) => {
-                parse(text).map(Some).ok_or_else(|| format!("expected {kind}, found `{text}`"))
+                (self.parse)(text).map(Some).ok_or_else(|| format!("expected {kind}, found `{text}`"))
             }
             Scalar::Bool(value) => Err(format!("expected {kind}, found `{value}`")),
         }
-    }))
+    }
 }
 
 /// Values that stand in quotes.
@@ -124,15 +154,32 @@ fn texts<T: ArrowPrimitiveType>(
     data_type: &DataType,
     parse: impl Fn(&str) -> Result<T::Native, String> + Send + 'static,
 ) -> Box<dyn Column> {
-    let (kind, mut scratch) = (type_name(data_type), String::new());
-    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
-        match cursor.scalar(&mut scratch)? {
+    let kind = type_name(data_type);
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, Texts { kind, parse, scratch: String::new() }))
+}
+
+struct Texts<P> {
+    kind: String,
+    parse: P,
+    scratch: String,
+}
+
+impl<N, P: Fn(&str) -> Result<N, String> + Send> Reader<N> for Texts<P> {
+    #[inline]
+    fn common(&mut self, text: &str, at: usize) -> Option<(N, usize)> {
+        let (text, end) = plain::text(text, at)?;
+        Some(((self.parse)(text).ok()?, end))
+    }
+
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String> {
+        let kind = &self.kind;
+        match cursor.scalar(&mut self.scratch)? {
             Scalar::Null => Ok(None),
-            Scalar::Text(text) => parse(text).map(Some),
+            Scalar::Text(text) => (self.parse)(text).map(Some),
             Scalar::Number(found) => Err(format!("expected {kind} as text, found `{found}`")),
             Scalar::Bool(found) => Err(format!("expected {kind} as text, found `{found}`")),
         }
-    }))
+    }
 }
 
 /// Times of day; `unit_ns` is the column's unit.
@@ -152,17 +199,38 @@ fn timestamps<T: ArrowPrimitiveType<Native = i64>>(
     unit: TimeUnit,
     epoch: TimeUnit,
 ) -> Box<dyn Column> {
-    let mut scratch = String::new();
-    Box::new(PrimitiveColumn::<T, _>::new(data_type, move |cursor: &mut Cursor<'_>| {
-        match cursor.scalar(&mut scratch)? {
+    let reader = Timestamps { unit, epoch, minute: time::Minute::new(unit), scratch: String::new() };
+    Box::new(PrimitiveColumn::<T, _>::new(data_type, reader))
+}
+
+struct Timestamps {
+    unit: TimeUnit,
+    epoch: TimeUnit,
+    minute: time::Minute,
+    scratch: String,
+}
+
+impl Reader<i64> for Timestamps {
+    #[inline]
+    fn common(&mut self, text: &str, at: usize) -> Option<(i64, usize)> {
+        if let Some((text, end)) = plain::text(text, at) {
+            return Some((self.minute.read(text)?, end));
+        }
+        let (count, end) = plain::integer(text.as_bytes(), at)?;
+        (self.unit == self.epoch).then_some((count, end))
+    }
+
+    fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<i64>, String> {
+        let Self { unit, epoch, scratch, .. } = self;
+        match cursor.scalar(scratch)? {
             Scalar::Null => Ok(None),
             // A number in quotes is long enough not to be a date.
             Scalar::Text(text) if text.len() > 8 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
-                time::epoch(text, epoch, unit).map(Some)
+                time::epoch(text, *epoch, *unit).map(Some)
             }
-            Scalar::Text(text) => time::timestamp(text, unit).map(Some),
-            Scalar::Number(text) => time::epoch(text, epoch, unit).map(Some),
+            Scalar::Text(text) => time::timestamp(text, *unit).map(Some),
+            Scalar::Number(text) => time::epoch(text, *epoch, *unit).map(Some),
             Scalar::Bool(found) => Err(format!("expected a timestamp, found `{found}`")),
         }
-    }))
+    }
 }
