@@ -15,6 +15,7 @@ mod late;
 mod live;
 mod lookups;
 mod memory;
+mod nexmark;
 mod oracle;
 mod peers;
 mod queries;

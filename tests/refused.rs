@@ -55,6 +55,12 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
         (2, 31),
         "WATERMARK",
     ),
+    (
+        "CREATE MATERIALIZED VIEW m AS\nSELECT k, TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s FROM events GROUP BY k, TUMBLE(ts, INTERVAL '1' MINUTE)",
+        "TUMBLE_START is of windows in GROUP BY",
+        (2, 11),
+        "window_start",
+    ),
     ("SELECT * FROM events FOR SYSTEM_TIME AS OF ts", "E13", (1, 15), "PROCTIME"),
     ("SELECT * FROM TABLE(HOPP(TABLE events, DESCRIPTOR(ts)))", "no table function `HOPP`", (1, 21), "TUMBLE, HOP"),
     (

@@ -41,6 +41,13 @@ fn cases() -> Vec<(&'static str, Value)> {
             "SELECT k || '!' AS e, doubled, device.os AS os, tags[1] AS tag FROM events WHERE n = 1",
             json!([{"e": "a!", "doubled": 2, "os": "ios", "tag": "a"}]),
         ),
+        ("SELECT events.k, device.os FROM events WHERE n = 1", json!([{"k": "a", "os": "ios"}])),
+        ("SELECT e.device.os, e.k FROM events AS e WHERE e.n = 1", json!([{"os": "ios", "k": "a"}])),
+        ("SELECT device.os, k AS os FROM events WHERE n = 1", json!([{"events.device[os]": "ios", "os": "a"}])),
+        (
+            "SELECT os, c + 1 AS c FROM (SELECT window_start, device.os, count(*) AS c FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, device.os)",
+            json!([{"os": "ios", "c": 5}, {"os": "ios", "c": 3}]),
+        ),
         ("SELECT part, arrived FROM events WHERE n = 2", json!([{"part": "b", "arrived": "2026-01-01T00:00:02.500"}])),
         (
             "SELECT k FROM events WHERE n = 1 UNION ALL SELECT part FROM events WHERE n = 2",

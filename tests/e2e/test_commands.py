@@ -7,7 +7,7 @@ import pytest
 from conftest import REPOSITORY, command
 from user_events import TABLE, TOTALS
 
-TOPICS = sorted(folder.name for folder in (REPOSITORY / "queries").iterdir() if folder.is_dir())
+TOPICS = sorted(query.parent.name for query in (REPOSITORY / "queries").glob("*/query.sql"))
 
 
 def lines_of(text):

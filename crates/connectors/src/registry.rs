@@ -2,13 +2,16 @@
 
 use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl};
 
-use crate::{Context, formats, sinks, sources};
+use crate::formats::Format;
+use crate::{Context, sinks, sources};
 
 type MakeSink = fn(&Request<'_>, &str) -> Result<Box<dyn Sink>, OptionError>;
 
 /// A connector by its name in `'connector' = '…'`. Nothing here does I/O.
 pub(crate) struct Connector {
     pub(crate) name: &'static str,
+    /// The format of its records.
+    pub(crate) format: fn(&OptionReader<'_>) -> Result<&'static Format, OptionError>,
     /// Reads every option the connector knows, and says what it can do with the table.
     pub(crate) check: fn(&Request<'_>) -> Result<Roles, OptionError>,
     /// Makes a reader; called only where `check` said that there is one.
@@ -32,6 +35,7 @@ const CONNECTORS: &[Connector] = &[
     sources::kinesis::CONNECTOR,
     sources::filesystem::CONNECTOR,
     sources::generator::CONNECTOR,
+    sources::nexmark::CONNECTOR,
     sinks::print::CONNECTOR,
     sinks::blackhole::CONNECTOR,
 ];
@@ -97,7 +101,7 @@ impl Connectors for Registry {
 
     fn decoder(&self, table: &TableDecl) -> Result<Box<dyn Decoder>, OptionError> {
         let options = table.options.reader();
-        (formats::of_table(&options)?.decoder)(table, &options)
+        ((find(&options)?.format)(&options)?.decoder)(table, &options)
     }
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
@@ -179,7 +183,7 @@ mod tests {
         for (options, error) in [
             (
                 &[][..],
-                "option 'connector': is required; give one of stream, kinesis, filesystem, generator, print, blackhole",
+                "option 'connector': is required; give one of stream, kinesis, filesystem, generator, nexmark, print, blackhole",
             ),
             (&[("connector", "kafka")], "option 'connector': `kafka` given, expected one of stream, kinesis"),
             (

@@ -1,4 +1,4 @@
-//! The example queries, embedded in the binary for `demo`.
+//! The example queries, embedded in the binary for `demo`: the `query.sql` of each topic.
 
 use rust_embed::Embed;
 
@@ -6,8 +6,7 @@ use crate::scripts::Scripts;
 
 #[derive(Embed)]
 #[folder = "../../queries"]
-#[include = "*.sql"]
-#[include = "**/*.sql"]
+#[include = "*/query.sql"]
 #[allow_missing = true]
 struct Examples;
 

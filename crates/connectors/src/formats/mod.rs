@@ -36,3 +36,10 @@ pub(crate) fn of_table(options: &OptionReader<'_>) -> Result<&'static Format, Op
     let format = FORMATS.iter().find(|format| format.name == name);
     format.ok_or_else(|| OptionError::new("format", format!("`{name}` is unknown")))
 }
+
+/// The format of sources that make JSON; their tables need not name it.
+pub(crate) fn only_json(options: &OptionReader<'_>) -> Result<&'static Format, OptionError> {
+    const JSON: Format = Format { name: "json", decoder: json::decoder, encoder: json::encoder };
+    options.one_of("format", &[JSON.name])?;
+    Ok(&JSON)
+}

@@ -2,10 +2,11 @@
 
 use millstream_core::{BoxFuture, Delivery, Emission, OptionError, Roles, Sink, SinkError};
 
+use crate::formats;
 use crate::registry::{Connector, Request, no_reference, no_source};
 
 pub(crate) const CONNECTOR: Connector =
-    Connector { name: "blackhole", check, source: no_source, sink, reference: no_reference };
+    Connector { name: "blackhole", format: formats::of_table, check, source: no_source, sink, reference: no_reference };
 
 #[expect(clippy::unnecessary_wraps, reason = "every connector's check may fail")]
 fn check(_: &Request<'_>) -> Result<Roles, OptionError> {

@@ -3,11 +3,11 @@
 use millstream_core::{BoxFuture, Delivery, Emission, OptionError, Roles, Sink, SinkError};
 
 use crate::Printer;
-use crate::formats::json::json_rows;
+use crate::formats::{self, json::json_rows};
 use crate::registry::{Connector, Request, no_reference, no_source};
 
 pub(crate) const CONNECTOR: Connector =
-    Connector { name: "print", check, source: no_source, sink, reference: no_reference };
+    Connector { name: "print", format: formats::of_table, check, source: no_source, sink, reference: no_reference };
 
 #[expect(clippy::unnecessary_wraps, reason = "every connector's check may fail")]
 fn check(_: &Request<'_>) -> Result<Roles, OptionError> {

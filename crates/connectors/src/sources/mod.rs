@@ -5,6 +5,8 @@ pub(crate) mod filesystem;
 pub(crate) mod generator;
 pub(crate) mod kinesis;
 mod lineage;
+pub(crate) mod nexmark;
+mod paced;
 mod position;
 pub(crate) mod replay;
 pub(crate) mod stream;

@@ -66,7 +66,7 @@ pub(crate) fn only_beginning(start: Option<Start>, what: &str) -> Result<(), Sou
 }
 
 /// A timestamp, or epoch seconds with an optional fraction, as in Flink.
-fn read_timestamp(text: &str) -> Result<EventTime, String> {
+pub(crate) fn read_timestamp(text: &str) -> Result<EventTime, String> {
     let millis = match text.parse::<f64>() {
         Ok(_) => time::epoch(text, TimeUnit::Second, TimeUnit::Millisecond),
         Err(_) => time::timestamp(text, TimeUnit::Millisecond),

@@ -28,7 +28,7 @@ use crate::{Position, SqlError, type_name};
 /// on itself thirty times over, would have a thousand million.
 const MAX_PARTS: usize = 10_000;
 /// Words that look like functions and are read otherwise, so that a function of this name could not be called.
-const SYNTAX: [&str; 20] = [
+const SYNTAX: [&str; 21] = [
     "cast",
     "try_cast",
     "safe_cast",
@@ -44,6 +44,7 @@ const SYNTAX: [&str; 20] = [
     "interval",
     "case",
     "if",
+    "mod",
     "unnest",
     "unnest_outer",
     "unix_timestamp",

@@ -2,12 +2,14 @@
 
 pub(crate) mod defined;
 
+mod calendar;
 mod clock;
 mod geography;
 mod json;
 mod json_operators;
 mod json_path;
 mod polygon;
+mod text;
 mod time;
 mod within_polygon;
 
@@ -27,5 +29,5 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry, clock: &Arc<dyn Cloc
 }
 
 fn all(clock: &Arc<dyn Clock>) -> Vec<Arc<ScalarUDF>> {
-    [clock::all(clock), geography::all(), json::all(), time::all()].concat()
+    [calendar::all(), clock::all(clock), geography::all(), json::all(), text::all(), time::all()].concat()
 }

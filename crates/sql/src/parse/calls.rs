@@ -1,12 +1,14 @@
 //! Calls in Flink's spelling, rewritten into what the planner knows: `IF` into CASE, units of time into texts, patterns
-//! such as `yyyy-MM-dd` into `%Y-%m-%d`, `UNIX_TIMESTAMP` into `to_unixtime`, members after brackets into texts.
+//! such as `yyyy-MM-dd` into `%Y-%m-%d`, `UNIX_TIMESTAMP` into `to_unixtime`, `MOD` into `%`, members after brackets into
+//! texts.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, Spanned, Value, ValueWithSpan, VisitMut, VisitorMut,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Spanned, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -50,6 +52,7 @@ fn rewrite_call(function: &mut Function) -> Result<Option<Expr>, SqlError> {
     let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
     match name.as_str() {
         "if" => return conditional(list).map(Some),
+        "mod" => return remainder(list).map(Some),
         "timestampdiff" | "timestampadd" => unit_as_text(&name, list)?,
         "date_format" | "to_char" | "to_timestamp" | "to_date" => patterns(list)?,
         "unix_timestamp" => {
@@ -60,9 +63,24 @@ fn rewrite_call(function: &mut Function) -> Result<Option<Expr>, SqlError> {
             rename(&mut function.name, "to_unixtime", at);
         }
         "json_value" => return Ok(returning(function)),
+        name if is_of_group_window(name) => {
+            let message = format!("{} is of windows in GROUP BY, which are not available", name.to_uppercase());
+            let error = SqlError::new(message);
+            return Err(error.hint(
+                "write FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), size)), or HOP or SESSION, and GROUP BY window_start, window_end",
+            ));
+        }
         _ => {}
     }
     Ok(None)
+}
+
+/// `SESSION_START(ts, gap)` and the like, of Flink's windows before there were table functions.
+fn is_of_group_window(name: &str) -> bool {
+    let parts = name.rsplit_once('_');
+    parts.is_some_and(|(window, part)| {
+        ["tumble", "hop", "session"].contains(&window) && ["start", "end", "rowtime", "proctime"].contains(&part)
+    })
 }
 
 /// `IF(condition, then, otherwise)`; only the branch that is taken is computed.
@@ -80,6 +98,17 @@ fn conditional(list: &FunctionArgumentList) -> Result<Expr, SqlError> {
         conditions: vec![CaseWhen { condition: condition.clone(), result: result.clone() }],
         else_result: Some(Box::new(otherwise.clone())),
     })
+}
+
+/// `MOD(a, b)` is `a % b`.
+fn remainder(list: &FunctionArgumentList) -> Result<Expr, SqlError> {
+    let numbers: Vec<_> = list.args.iter().map(plain).collect();
+    let [Some(left), Some(right)] = numbers.as_slice() else {
+        return Err(SqlError::new(format!("MOD takes two numbers, found {} arguments", list.args.len())));
+    };
+    let within = |expr: &Expr| Box::new(Expr::Nested(Box::new(expr.clone())));
+    let remainder = Expr::BinaryOp { left: within(left), op: BinaryOperator::Modulo, right: within(right) };
+    Ok(Expr::Nested(Box::new(remainder)))
 }
 
 /// `points[1].x`: DataFusion knows members after brackets as texts only.

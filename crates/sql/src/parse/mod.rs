@@ -6,6 +6,7 @@ mod create_function;
 mod create_table;
 mod dialect;
 mod floor;
+mod members;
 mod pattern;
 pub(crate) mod settings;
 mod start_from;
@@ -232,6 +233,7 @@ fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {
 
 fn parse_query(parser: &mut Parser<'_>) -> Result<Box<Query>, SqlError> {
     let mut query = parser.parse_query()?;
+    members::rewrite(query.as_mut());
     floor::rewrite(query.as_mut())?;
     calls::rewrite(query.as_mut())?;
     Ok(query)

@@ -28,6 +28,7 @@ use blocks::{BlockReader, Splitter};
 
 pub(crate) const CONNECTOR: Connector = Connector {
     name: "filesystem",
+    format: formats::of_table,
     check,
     source,
     sink: sinks::filesystem::sink,

@@ -1,7 +1,7 @@
 //! That generated rows are what was asked for, and the same every time.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
-use millstream_core::{Connectors, Offset, Start, TableDecl};
+use millstream_core::{Boundedness, Connectors, Offset, Offsets, ShardId, SourceEvent, Start, TableDecl};
 
 use super::*;
 use crate::testing::{StepClock, collect, collect_until, payloads};
@@ -124,6 +124,8 @@ fn options_are_checked() {
     ] {
         assert_eq!(registry().check(&table(more)).unwrap_err().key, key);
     }
+    let unsaid = TableDecl { options: [("connector", "generator")].into_iter().collect(), ..table(&[]) };
+    assert!(registry().check(&unsaid).is_ok() && registry().decoder(&unsaid).is_ok(), "the format need not be said");
     let bounded = |more| registry().check(&table(more)).unwrap().source;
     assert_eq!(bounded(&[]), Some(Boundedness::Unbounded));
     assert_eq!(bounded(&[("fields.id.end", "9")]), Some(Boundedness::Bounded));

@@ -28,7 +28,8 @@ use crate::{formats, sinks};
 use client::StreamClient;
 use shard::{Drained, ShardReader};
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "kinesis", check, source, sink, reference: no_reference };
+pub(crate) const CONNECTOR: Connector =
+    Connector { name: "kinesis", format: formats::of_table, check, source, sink, reference: no_reference };
 
 /// The region to sign for where only an endpoint is known: emulators do not care.
 const EMULATOR_REGION: &str = "us-east-1";

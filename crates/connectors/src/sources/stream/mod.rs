@@ -27,7 +27,8 @@ use crate::sources::lineage::{ANEW, Lineage, Listed, Ready, Start, check_resumed
 use crate::sources::position::InitPosition;
 use crate::sources::replay::ReplaySource;
 
-pub(crate) const CONNECTOR: Connector = Connector { name: "stream", check, source, sink, reference: no_reference };
+pub(crate) const CONNECTOR: Connector =
+    Connector { name: "stream", format: formats::of_table, check, source, sink, reference: no_reference };
 
 /// Records of one read: enough to amortise a chunk.
 const READ_RECORDS_MAX: usize = 8192;

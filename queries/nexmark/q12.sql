@@ -1,0 +1,78 @@
+-- Query 12: processing time windows. How many bids did a user make in each 10 seconds by their arrival?
+
+CREATE TABLE nexmark (
+  event_type INT,
+  person ROW<
+    id BIGINT, name STRING, emailAddress STRING, creditCard STRING, city STRING, state STRING,
+    `dateTime` TIMESTAMP(3), extra STRING>,
+  auction ROW<
+    id BIGINT, itemName STRING, description STRING, initialBid BIGINT, reserve BIGINT,
+    `dateTime` TIMESTAMP(3), expires TIMESTAMP(3), seller BIGINT, category BIGINT, extra STRING>,
+  bid ROW<
+    auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING,
+    `dateTime` TIMESTAMP(3), extra STRING>,
+  `dateTime` AS
+    CASE
+      WHEN event_type = 0 THEN person.`dateTime`
+      WHEN event_type = 1 THEN auction.`dateTime`
+      ELSE bid.`dateTime`
+    END,
+  WATERMARK FOR `dateTime` AS `dateTime` - INTERVAL '4' SECOND
+) WITH (
+  'connector' = 'nexmark',
+  'first-event.rate' = '100',
+  'next-event.rate' = '100',
+  'events.num' = '5000',
+  'base-time' = '2025-12-31T23:59:50Z'
+);
+
+CREATE VIEW person AS
+SELECT
+  person.id, person.name, person.emailAddress, person.creditCard, person.city, person.state,
+  `dateTime`, person.extra
+FROM nexmark WHERE event_type = 0;
+
+CREATE VIEW auction AS
+SELECT
+  auction.id, auction.itemName, auction.description, auction.initialBid, auction.reserve,
+  `dateTime`, auction.expires, auction.seller, auction.category, auction.extra
+FROM nexmark WHERE event_type = 1;
+
+CREATE VIEW bid AS
+SELECT bid.auction, bid.bidder, bid.price, bid.channel, bid.url, `dateTime`, bid.extra
+FROM nexmark WHERE event_type = 2;
+
+CREATE TABLE nexmark_q12 (
+  bidder BIGINT,
+  bid_count BIGINT,
+  starttime TIMESTAMP(3),
+  endtime TIMESTAMP(3)
+) WITH (
+  'connector' = 'print'
+);
+
+-- The same events by their arrival, which is the time at which they are taken up.
+CREATE TABLE arrivals (
+  event_type INT,
+  bid ROW<auction BIGINT, bidder BIGINT>,
+  p_time TIMESTAMP(3) METADATA FROM 'arrival-timestamp',
+  WATERMARK FOR p_time AS p_time
+) WITH (
+  'connector' = 'nexmark',
+  'first-event.rate' = '100',
+  'next-event.rate' = '100',
+  'events.num' = '5000',
+  'base-time' = '2025-12-31T23:59:50Z'
+);
+
+CREATE VIEW B AS SELECT bid.auction, bid.bidder, p_time FROM arrivals WHERE event_type = 2;
+
+INSERT INTO nexmark_q12
+SELECT
+    bidder,
+    count(*) as bid_count,
+    window_start AS starttime,
+    window_end AS endtime
+FROM TABLE(
+        TUMBLE(TABLE B, DESCRIPTOR(p_time), INTERVAL '10' SECOND))
+GROUP BY bidder, window_start, window_end;

@@ -1,0 +1,61 @@
+-- Query 6: average selling price of a seller, over the last 10 auctions. It does not run; nor does it in Flink.
+
+CREATE TABLE nexmark (
+  event_type INT,
+  person ROW<
+    id BIGINT, name STRING, emailAddress STRING, creditCard STRING, city STRING, state STRING,
+    `dateTime` TIMESTAMP(3), extra STRING>,
+  auction ROW<
+    id BIGINT, itemName STRING, description STRING, initialBid BIGINT, reserve BIGINT,
+    `dateTime` TIMESTAMP(3), expires TIMESTAMP(3), seller BIGINT, category BIGINT, extra STRING>,
+  bid ROW<
+    auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING,
+    `dateTime` TIMESTAMP(3), extra STRING>,
+  `dateTime` AS
+    CASE
+      WHEN event_type = 0 THEN person.`dateTime`
+      WHEN event_type = 1 THEN auction.`dateTime`
+      ELSE bid.`dateTime`
+    END,
+  WATERMARK FOR `dateTime` AS `dateTime` - INTERVAL '4' SECOND
+) WITH (
+  'connector' = 'nexmark',
+  'first-event.rate' = '100',
+  'next-event.rate' = '100',
+  'events.num' = '5000',
+  'base-time' = '2025-12-31T23:59:50Z'
+);
+
+CREATE VIEW person AS
+SELECT
+  person.id, person.name, person.emailAddress, person.creditCard, person.city, person.state,
+  `dateTime`, person.extra
+FROM nexmark WHERE event_type = 0;
+
+CREATE VIEW auction AS
+SELECT
+  auction.id, auction.itemName, auction.description, auction.initialBid, auction.reserve,
+  `dateTime`, auction.expires, auction.seller, auction.category, auction.extra
+FROM nexmark WHERE event_type = 1;
+
+CREATE VIEW bid AS
+SELECT bid.auction, bid.bidder, bid.price, bid.channel, bid.url, `dateTime`, bid.extra
+FROM nexmark WHERE event_type = 2;
+
+CREATE MATERIALIZED VIEW nexmark_q6 AS
+SELECT
+    Q.seller,
+    AVG(Q.price) OVER
+        (PARTITION BY Q.seller ORDER BY Q.`dateTime` ROWS BETWEEN 10 PRECEDING AND CURRENT ROW) AS avg_price
+FROM (
+    SELECT * FROM (
+        SELECT *, ROW_NUMBER() OVER (PARTITION BY id, seller ORDER BY price DESC) AS rownum
+        FROM (SELECT A.id, A.seller, B.price, B.`dateTime`
+            FROM auction AS A,
+                bid AS B
+            WHERE A.id = B.auction
+                and B.`dateTime` between A.`dateTime` and A.expires
+                -- Added: no auction is open for longer.
+                and B.`dateTime` <= A.`dateTime` + INTERVAL '1' MINUTE))
+    WHERE rownum <= 1
+) AS Q;
