@@ -150,6 +150,7 @@ fn compare_on(event: Event, what: &str, wanted: &[bool]) {
         }
     };
     let ratio = compare(decode, decode_theirs);
+    #[expect(clippy::cast_precision_loss, reason = "a rate is a float")]
     let rate = |time: std::time::Duration| (RECORDS * CHUNKS) as f64 / time.as_secs_f64() / 1e6;
     let [lowest, median, highest] = ratio.spread;
     println!(
