@@ -85,7 +85,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = {}
-        for shards in {1, *options.shards} if options.groups else options.shards:
+        for shards in sorted({1, *options.shards}):
             paths[shards] = os.path.join(folder, str(shards))
             write(paths[shards], options.rows, shards)
         by_groups = series(options, [(n, n) for n in [1, *options.groups]], lambda n: run(options, folder, paths[1], n))
