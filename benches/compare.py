@@ -17,7 +17,7 @@ from bids import Bids
 from duckdb_engine import DuckDB
 from flink_engine import Flink
 from millstream_engine import Millstream
-from process import Failed
+from process import Failed, TooSlow
 from workloads import WORKLOADS
 
 ENGINES = ["stream", "batch", "duckdb", "flink"]
@@ -38,31 +38,39 @@ def chosen_engines(options):
         "stream": lambda: Millstream(options.binary, options.threads, batch=False),
         "batch": lambda: Millstream(options.binary, options.threads, batch=True),
         "duckdb": lambda: DuckDB(options.threads),
-        "flink": lambda: Flink(options.threads),
+        "flink": lambda: Flink(options.threads, options.flink_limit),
     }
     wanted = options.engines or [name for name in ENGINES if name != "flink" or Flink.installed()]
     return [made[name]() for name in wanted]
 
 
-def check(workload, data, engines):
-    """What each engine's rows add up to, by its name; a text where it failed."""
-    sums = {}
-    for engine in engines:
-        try:
-            sums[engine.name] = engine.check(workload, data)
-        except Failed as error:
-            sums[engine.name] = str(error)
-    return sums
+def attempt(call, *arguments):
+    """What the call answers, or a text that says why it does not."""
+    try:
+        return call(*arguments)
+    except TooSlow as error:
+        return str(error)
+    except Failed as error:
+        return f"FAILED: {error}"
 
 
 def measure(workload, data, engines, options):
-    """The figures of each engine that runs, a list with one for each round."""
+    """What each engine's rows add up to, and its figures, a list with one for each round.
+
+    An engine that fails takes part in no further round, and has the reason in place of the sums.
+    """
+    sums = {engine.name: attempt(engine.check, workload, data) for engine in engines}
     found = {engine.name: [] for engine in engines}
     for number in range(options.runs):
         for engine in engines:
-            if engine.name != "flink" or number < options.flink_runs:
-                found[engine.name].append(engine.run(workload, data))
-    return found
+            if isinstance(sums[engine.name], str) or (engine.name == "flink" and number >= options.flink_runs):
+                continue
+            run = attempt(engine.run, workload, data)
+            if isinstance(run, str):
+                sums[engine.name] = run
+            else:
+                found[engine.name].append(run)
+    return sums, found
 
 
 def show(name, workload, data, sums, found):
@@ -85,7 +93,7 @@ def show(name, workload, data, sums, found):
 
 def told_rows(engine, sums):
     if isinstance(sums[engine], str):
-        return f"FAILED: {sums[engine]}"
+        return sums[engine]
     if sums[engine] is None:
         return "not checked"
     others = [row for name, row in sums.items() if name != engine and isinstance(row, list)]
@@ -101,6 +109,7 @@ def main():
     parser.add_argument("--engines", type=names(ENGINES), help=f"of {','.join(ENGINES)} [default: all that are installed]")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--flink-runs", type=int, default=1, help="the first rounds only: it is slow")
+    parser.add_argument("--flink-limit", type=float, default=300, metavar="SECONDS", help="for a run; its query is then left out")
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--narrow", action="store_true", help="bids without url and extra")
     parser.add_argument("--files", type=int, default=1, help="the bids are dealt to; a file is a shard")
@@ -115,9 +124,8 @@ def main():
         engines = chosen_engines(options)
         for name in options.only:
             workload = WORKLOADS[name]
-            sums = check(workload, data, engines)
-            found = measure(workload, data, [e for e in engines if not isinstance(sums[e.name], str)], options)
-            show(name, workload, data, sums, {engine.name: found.get(engine.name, []) for engine in engines})
+            sums, found = measure(workload, data, engines, options)
+            show(name, workload, data, sums, found)
             told = {engine: told_rows(engine, sums) for engine in sums}
             wrong |= any(text.startswith(("FAILED", "DIFFER")) for text in told.values())
             written[name] = {"rows": told, "runs": found}

@@ -20,8 +20,8 @@ class Flink:
     name = "flink"
     installed = staticmethod(flink.installed)
 
-    def __init__(self, threads):
-        self.threads = threads
+    def __init__(self, threads, limit):
+        self.threads, self.limit = threads, limit
         self.folder = tempfile.TemporaryDirectory()
         self.command = flink.compiled(Path(__file__).with_name("FlinkJob.java"), self.folder.name, "2g")
 
@@ -32,7 +32,7 @@ class Flink:
             out.write(f"{tables}CREATE TABLE `result` ({workload.columns}) WITH ({sink});\n")
             out.write(f"INSERT INTO `result` {workload.query};\n")
         with tempfile.TemporaryFile("w+") as said:
-            figures, _ = measured([*self.command, script, self.threads], stdout=said)
+            figures, _ = measured([*self.command, script, self.threads], stdout=said, limit=self.limit)
             said.seek(0)
             return {**figures, **json.loads(said.read().strip().splitlines()[-1])}
 

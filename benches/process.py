@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+import threading
 import time
 
 
@@ -10,16 +11,28 @@ class Failed(Exception):
     pass
 
 
-def measured(command, stdout=subprocess.DEVNULL, **options):
-    """Runs to the end; answers its figures and its standard error. Raises Failed with the last lines of that."""
+class TooSlow(Exception):
+    pass
+
+
+def measured(command, stdout=subprocess.DEVNULL, limit=None, **options):
+    """Runs to the end; answers its figures and its standard error.
+
+    Raises Failed with the last lines of that, and TooSlow, having killed it, after `limit` seconds.
+    """
     with tempfile.TemporaryFile("w+") as errors:
         started = time.monotonic()
         process = subprocess.Popen([str(word) for word in command], stdout=stdout, stderr=errors, **options)
+        killer = threading.Timer(limit or threading.TIMEOUT_MAX, process.kill)
+        killer.start()
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
+        killer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         said = errors.read()
+    if limit and seconds >= limit:
+        raise TooSlow(f"took longer than {limit:.0f} s")
     if process.returncode != 0:
         last = "\n".join(said.strip().splitlines()[-20:])
         raise Failed(f"{' '.join(process.args)} ended with {process.returncode}:\n{last}")
