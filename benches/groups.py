@@ -29,12 +29,10 @@ GROUPS = [1, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 SHARDS = [1, 4, 16, 64, 256]
 
 
-def write(folder, rows, shards):
-    numbers = list(range(rows))
-    random.Random(1).shuffle(numbers)
+def write(folder, numbers, shards):
     os.makedirs(folder)
     outs = [open(os.path.join(folder, f"{n:03}.ndjson"), "w") for n in range(shards)]
-    for block, start in enumerate(range(0, rows, BLOCK)):
+    for block, start in enumerate(range(0, len(numbers), BLOCK)):
         outs[block % shards].writelines(
             f'{{"n":{number},"v":{at % 97},"ts":{START_MS + at // 100}}}\n'
             for at, number in enumerate(numbers[start : start + BLOCK], start)
@@ -84,10 +82,11 @@ def main():
     parser.add_argument("--json", help="writes the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        paths = {}
+        paths, numbers = {}, list(range(options.rows))
+        random.Random(1).shuffle(numbers)
         for shards in sorted({1, *options.shards}):
             paths[shards] = os.path.join(folder, str(shards))
-            write(paths[shards], options.rows, shards)
+            write(paths[shards], numbers, shards)
         by_groups = series(options, [(n, n) for n in [1, *options.groups]], lambda n: run(options, folder, paths[1], n))
         base = statistics.median(run["peak_mb"] for run in by_groups[1])
         show("groups", by_groups, options.rows, base)
