@@ -45,12 +45,17 @@ def write(folder, rows, narrow, files):
         for number, start in enumerate(range(0, rows, BIDS_A_BLOCK)):
             block = range(start, min(start + BIDS_A_BLOCK, rows))
             outs[number % files].writelines(narrow_bids(block, rng, times) if narrow else wide_bids(block, rng, times))
-            auctions.writelines(
-                f'{{"auction":{1000 + int(rng() * 2000)},"seller":{1000 + int(rng() * 1000)},"date_time":"{times[n // 10 + int(rng() * DISORDER_MS)]}"}}\n'
-                for n in block[::10]
-            )
+            auctions.writelines(offers(block[::10], rng, times))
     for out in outs:
         out.close()
+
+
+def offers(block, rng, times):
+    return [
+        f'{{"auction":{1000 + int(rng() * 2000)},"seller":{1000 + int(rng() * 1000)},'
+        f'"date_time":"{times[n // 10 + int(rng() * DISORDER_MS)]}"}}\n'
+        for n in block
+    ]
 
 
 def wide_bids(block, rng, times):

@@ -88,7 +88,8 @@ def show(name, workload, data, sums, found):
         rate = data.rows / statistics.median(cpu) / 1e6
         peak = max(run["peak_mb"] for run in runs)
         start = f", {runs[0]['start_cpu_seconds']:.1f} CPU s of it to start" if "start_cpu_seconds" in runs[0] else ""
-        print(f"  {engine:8}{figures.spread(cpu):>22}{figures.spread(wall):>22}{rate:>14.2f}{peak:>9.0f}{ratio:>22}  {told}{start}", flush=True)
+        print(f"  {engine:8}{figures.spread(cpu):>22}{figures.spread(wall):>22}{rate:>14.2f}{peak:>9.0f}{ratio:>22}  {told}{start}",
+              flush=True)
 
 
 def told_rows(engine, sums):
@@ -109,7 +110,7 @@ def main():
     parser.add_argument("--engines", type=names(ENGINES), help=f"of {','.join(ENGINES)} [default: all that are installed]")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--flink-runs", type=int, default=1, help="the first rounds only: it is slow")
-    parser.add_argument("--flink-limit", type=float, default=300, metavar="SECONDS", help="for a run; its query is then left out")
+    parser.add_argument("--flink-limit", type=float, default=300, metavar="SECONDS", help="a run that takes longer is ended")
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--narrow", action="store_true", help="bids without url and extra")
     parser.add_argument("--files", type=int, default=1, help="the bids are dealt to; a file is a shard")
@@ -120,7 +121,8 @@ def main():
     written, wrong = {}, False
     with tempfile.TemporaryDirectory() as folder:
         data = Bids(options.input or folder, options.rows, options.narrow, options.files)
-        print(f"{data.rows} bids, {data.bytes / 1e6:.0f} MB, {options.files} files, {options.threads} threads, {options.runs} rounds")
+        print(f"{data.rows} bids, {data.bytes / 1e6:.0f} MB, {options.files} files, {options.threads} threads, "
+              f"{options.runs} rounds")
         engines = chosen_engines(options)
         for name in options.only:
             workload = WORKLOADS[name]

@@ -24,9 +24,11 @@ WITH ('connector' = 'stream', 'stream' = 'latency', 'format' = 'json', 'json.tim
 CREATE MATERIALIZED VIEW passed WITH ('max-rows' = '10000') AS SELECT sender, n FROM events;
 CREATE MATERIALIZED VIEW last_seen AS SELECT sender, max(n) AS n, count(*) AS records FROM events GROUP BY sender;
 CREATE MATERIALIZED VIEW per_second WITH ('retention' = '10 s') AS
-SELECT window_start, sender, max(n) AS n FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, sender;
+SELECT window_start, sender, max(n) AS n
+FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' SECOND)) GROUP BY window_start, sender;
 """
 TABLES = ["passed", "last_seen", "per_second"]
+SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1}
 
 
 def watch(port, table, ready, stop, answers):
@@ -123,16 +125,19 @@ def main():
 
 def show(options, acknowledged, seen, cores):
     sent = sum(len(records) for records in acknowledged.values())
-    took = max(records[-1][1] for records in acknowledged.values()) - min(records[0][1] for records in acknowledged.values())
-    print(f"{sent} records in {took:.1f} s, {options.batch} a call: {sent / took:.0f}/s of {options.rate:.0f}/s asked for; the service took {cores:.2f} cores")
+    times = [at for records in acknowledged.values() for _, at in records]
+    took = max(times) - min(times)
+    print(f"{sent} records in {took:.1f} s, {options.batch} a call: {sent / took:.0f}/s of {options.rate:.0f}/s asked for; "
+          f"the service took {cores:.2f} cores")
     print(f"{'table':12}{'seen':>8}{'p50 ms':>10}{'p90 ms':>10}{'p99 ms':>10}{'max ms':>10}")
     written = {}
     for table in TABLES:
         all_ = [ms for name, records in acknowledged.items() for ms in latencies(records, seen[table].get(name, []))]
-        row = {"seen": len(all_), **{name: figures.at(all_, share) for name, share in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1)]}}
+        row = {"seen": len(all_), **{name: figures.at(all_, share) for name, share in SHARES.items()}}
         written[table] = row
         print(f"{table:12}{row['seen']:>8}{row['p50']:>10.1f}{row['p90']:>10.1f}{row['p99']:>10.1f}{row['max']:>10.1f}")
-    figures.write(options.json, {"records": sent, "asked_per_second": options.rate, "per_second": sent / took, "service_cores": cores, "tables": written})
+    rates = {"asked_per_second": options.rate, "per_second": sent / took, "service_cores": cores}
+    figures.write(options.json, {"records": sent, **rates, "tables": written})
     if lost := [table for table, row in written.items() if row["seen"] < sent]:
         raise SystemExit(f"not all records were seen in {', '.join(lost)}")
 

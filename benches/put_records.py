@@ -107,7 +107,8 @@ def main():
     for _ in range(options.runs):
         for name, server in servers.items():
             found[name].append(measure(server(), options))
-    print(f"{RECORDS_A_CALL} records of {options.record_bytes} bytes a call, {options.connections} connections, {options.shards} shards, {options.runs} rounds of {options.seconds:.0f} s")
+    print(f"{RECORDS_A_CALL} records of {options.record_bytes} bytes a call, {options.connections} connections, "
+          f"{options.shards} shards, {options.runs} rounds of {options.seconds:.0f} s; cores of the server and of the clients")
     print(f"{'':11}{'records/s':>30}{'MB/s':>8}{'call p50, p99 ms':>18}{'us CPU/record':>15}{'cores':>7}{'clients':>9}{'MB':>7}")
     for name, runs in found.items():
         middle = {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}

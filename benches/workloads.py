@@ -76,7 +76,8 @@ FROM bids GROUP BY ALL""",
         """SELECT b.auction, b.bidder, b.price, a.seller FROM bids b JOIN auctions a
 ON b.auction = a.auction AND a.date_time BETWEEN b.date_time - INTERVAL '2' SECOND AND b.date_time""",
         # Equal buckets of 2 s bring the candidates down from 150 to 3 a bid.
-        """WITH offers AS (SELECT auction, seller, date_time, time_bucket(INTERVAL 2 SECOND, date_time) + later * INTERVAL 2 SECOND AS bucket
+        """WITH offers AS (SELECT auction, seller, date_time,
+    time_bucket(INTERVAL 2 SECOND, date_time) + later * INTERVAL 2 SECOND AS bucket
   FROM auctions, range(2) AS buckets(later))
 SELECT b.auction, b.bidder, b.price, a.seller FROM bids b JOIN offers a
 ON b.auction = a.auction AND time_bucket(INTERVAL 2 SECOND, b.date_time) = a.bucket
