@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 # Name: script and arguments, and what --quick adds. {input} is a folder for the bids that some of them share.
 MEASUREMENTS = {
     "compare": ("compare.py --input {input}", "--rows 100000 --runs 1"),
-    "compare_narrow": ("compare.py --input {input} --narrow --engines stream,batch,duckdb", "--rows 100000 --runs 1"),
-    "compare_files": ("compare.py --input {input} --files 2 --engines stream,batch,duckdb", "--rows 100000 --runs 1"),
+    "compare_narrow": ("compare.py --input {input} --narrow --engines stream,batch,duckdb --only filter,tumble,hop,session", "--rows 100000 --runs 1"),
+    "compare_files": ("compare.py --input {input} --files 2 --engines stream,batch,duckdb --only filter,tumble,hop,session", "--rows 100000 --runs 1"),
     "many_queries": ("many_queries.py --input {input}", "--rows 100000 --runs 1"),
     "groups": ("groups.py", "--rows 100000 --runs 1"),
     "put_records": ("put_records.py", "--runs 1 --seconds 2"),

@@ -11,6 +11,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 
 import figures
 from bids import Bids
@@ -21,6 +22,7 @@ from process import Failed, TooSlow
 from workloads import WORKLOADS
 
 ENGINES = ["stream", "batch", "duckdb", "flink"]
+SLOW_SECONDS = 30
 
 
 def names(among):
@@ -35,10 +37,10 @@ def names(among):
 
 def chosen_engines(options):
     made = {
-        "stream": lambda: Millstream(options.binary, options.threads, batch=False),
-        "batch": lambda: Millstream(options.binary, options.threads, batch=True),
-        "duckdb": lambda: DuckDB(options.threads),
-        "flink": lambda: Flink(options.threads, options.flink_limit),
+        "stream": lambda: Millstream(options.binary, options.threads, options.limit, batch=False),
+        "batch": lambda: Millstream(options.binary, options.threads, options.limit, batch=True),
+        "duckdb": lambda: DuckDB(options.threads, options.limit),
+        "flink": lambda: Flink(options.threads, options.limit),
     }
     wanted = options.engines or [name for name in ENGINES if name != "flink" or Flink.installed()]
     return [made[name]() for name in wanted]
@@ -59,11 +61,16 @@ def measure(workload, data, engines, options):
 
     An engine that fails takes part in no further round, and has the reason in place of the sums.
     """
-    sums = {engine.name: attempt(engine.check, workload, data) for engine in engines}
+    sums, rounds = {}, {}
+    for engine in engines:
+        began = time.monotonic()
+        sums[engine.name] = attempt(engine.check, workload, data)
+        slow = engine.name == "flink" or time.monotonic() - began > SLOW_SECONDS
+        rounds[engine.name] = options.slow_runs if slow else options.runs
     found = {engine.name: [] for engine in engines}
     for number in range(options.runs):
         for engine in engines:
-            if isinstance(sums[engine.name], str) or (engine.name == "flink" and number >= options.flink_runs):
+            if isinstance(sums[engine.name], str) or number >= rounds[engine.name]:
                 continue
             run = attempt(engine.run, workload, data)
             if isinstance(run, str):
@@ -109,8 +116,8 @@ def main():
     parser.add_argument("--only", type=names(WORKLOADS), default=list(WORKLOADS), help=f"of {','.join(WORKLOADS)}")
     parser.add_argument("--engines", type=names(ENGINES), help=f"of {','.join(ENGINES)} [default: all that are installed]")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--flink-runs", type=int, default=1, help="the first rounds only: it is slow")
-    parser.add_argument("--flink-limit", type=float, default=300, metavar="SECONDS", help="a run that takes longer is ended")
+    parser.add_argument("--slow-runs", type=int, default=1, help=f"rounds of what takes longer than {SLOW_SECONDS} s, and of Flink")
+    parser.add_argument("--limit", type=float, default=180, metavar="SECONDS", help="what takes longer is ended and said so")
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--narrow", action="store_true", help="bids without url and extra")
     parser.add_argument("--files", type=int, default=1, help="the bids are dealt to; a file is a shard")

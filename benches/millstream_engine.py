@@ -22,8 +22,9 @@ def tables(data):
 
 
 class Millstream:
-    def __init__(self, binary, threads, batch):
+    def __init__(self, binary, threads, limit, batch):
         self.name = "batch" if batch else "stream"
+        self.limit = limit
         self.command = [binary, "run", "--workers", threads] + (["--batch"] if batch else [])
 
     def script(self, workload, data, sink):
@@ -36,7 +37,7 @@ class Millstream:
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
             script.write(self.script(workload, data, sink))
             script.flush()
-            figures, _ = measured([*self.command, script.name], stdout=out)
+            figures, _ = measured([*self.command, script.name], stdout=out, limit=self.limit)
             return figures
 
     def run(self, workload, data):
