@@ -8,6 +8,7 @@ which the same rows are dealt. All sizes run in turn, round by round.
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import statistics
@@ -27,6 +28,14 @@ START_MS = 1_767_225_600_000  # 2026-01-01; event time goes on by a millisecond 
 BLOCK = 1000
 GROUPS = [1, 1_000, 10_000, 100_000, 1_000_000, 10_000_000]
 SHARDS = [1, 4, 16, 64, 256]
+
+
+def write_all(paths, rows):
+    """The same rows for each number of shards. Takes a lot of memory, and so a process of its own."""
+    numbers = list(range(rows))
+    random.Random(1).shuffle(numbers)
+    for shards, path in paths.items():
+        write(path, numbers, shards)
 
 
 def write(folder, numbers, shards):
@@ -82,11 +91,12 @@ def main():
     parser.add_argument("--json", help="writes the figures here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        paths, numbers = {}, list(range(options.rows))
-        random.Random(1).shuffle(numbers)
-        for shards in sorted({1, *options.shards}):
-            paths[shards] = os.path.join(folder, str(shards))
-            write(paths[shards], numbers, shards)
+        paths = {shards: os.path.join(folder, str(shards)) for shards in sorted({1, *options.shards})}
+        writer = multiprocessing.Process(target=write_all, args=(paths, options.rows))
+        writer.start()
+        writer.join()
+        if writer.exitcode != 0:
+            raise SystemExit("the input could not be written")
         by_groups = series(options, [(n, n) for n in [1, *options.groups]], lambda n: run(options, folder, paths[1], n))
         base = statistics.median(run["peak_mb"] for run in by_groups[1])
         show("groups", by_groups, options.rows, base)

@@ -18,6 +18,7 @@ class TooSlow(Exception):
 def measured(command, stdout=subprocess.DEVNULL, limit=None, **options):
     """Runs to the end; answers its figures and its standard error.
 
+    To the kernel a child's peak begins with this process's memory when it starts the child: that has to be small.
     Raises Failed with the last lines of that, and TooSlow, having killed it, after `limit` seconds.
     """
     with tempfile.TemporaryFile("w+") as errors:
