@@ -76,7 +76,7 @@ def show(what, found, rows, base=None):
         cpu = [run["cpu_seconds"] / rows * 1e9 for run in runs]
         wall = [run["seconds"] for run in runs]
         peak = statistics.median(run["peak_mb"] for run in runs)
-        above = f"{(peak - base) * 2**20 / min(name, rows):>15.0f}" if base and name >= 100_000 else ""
+        above = f"{(peak - base) * 2**20 / min(name, rows):>15.0f}" if base and name >= 1_000_000 else ""
         print(f"{name:>12,}{figures.spread(cpu, 0):>22}{figures.spread(wall):>22}{peak:>10.0f}{above}", flush=True)
 
 
