@@ -1,7 +1,7 @@
 # make demo    the service with example queries and made-up data; prints the page's address (DEMO='--rate 500': flags)
 # make test    everything that must hold, and what it needs is installed first: this is the whole CI
 # make deny    licences, duplicates, advisories (needs cargo-deny, and the network for the last)
-# make bench   measurements
+# make bench   measurements, about an hour after the build; figures go to BENCH_FIGURES [default: bench in the target folder]
 # make clean-peers    removes the clients and servers that tests talk to
 
 SHELL := bash
@@ -13,6 +13,7 @@ PROFILE ?= dev
 # Outside the checkout: builds outlive it.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/millstream-target
 export MILLSTREAM_PEERS ?= $(HOME)/.cache/millstream-peers
+BENCH_FIGURES ?= $(CARGO_TARGET_DIR)/bench
 export CHROMIUM ?= $(or $(shell command -v chromium),/usr/bin/chromium)
 # Node is there where the machine has none.
 export PATH := $(MILLSTREAM_PEERS)/bin:$(PATH)
@@ -73,10 +74,9 @@ licences:
 	else echo "cargo-deny is not installed: dependencies are not checked"; fi
 
 bench:
+	scripts/setup bench
 	cargo build --release --package millstream
-	benches/tumble_vs_batch.py $(CARGO_TARGET_DIR)/release/millstream
-	benches/latency.py $(CARGO_TARGET_DIR)/release/millstream
-	benches/demo_memory.py $(CARGO_TARGET_DIR)/release/millstream
+	benches/all.py $(CARGO_TARGET_DIR)/release/millstream --json $(BENCH_FIGURES)
 
 clean-peers:
 	rm -rf "$(MILLSTREAM_PEERS)"

@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 
+import figures
 from service import memory_mb, running
 
 
@@ -16,6 +17,7 @@ def main():
     parser.add_argument("binary")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--most-growth-mb", type=float, default=30, help="fails above this")
+    parser.add_argument("--json", help="writes the figures here")
     options = parser.parse_args()
     with running(options.binary, command="demo") as (_, pid):
         samples = []
@@ -27,8 +29,9 @@ def main():
         settled = [mb for at, mb in samples if at >= 60] or [samples[-1][1]]
         growth = settled[-1] - settled[0]
         print(f"growth after the first minute: {growth:.1f} MB")
-        if growth > options.most_growth_mb:
-            sys.exit(f"memory grew by {growth:.1f} MB, more than {options.most_growth_mb:.0f}")
+    figures.write(options.json, {"samples": samples, "growth_mb": growth})
+    if growth > options.most_growth_mb:
+        sys.exit(f"memory grew by {growth:.1f} MB, more than {options.most_growth_mb:.0f}")
 
 
 if __name__ == "__main__":

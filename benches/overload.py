@@ -1,16 +1,17 @@
-"""Memory while far more comes than one core can take: `python3 benches/overload.py BINARY [--minutes N]`.
+#!/usr/bin/env python3
+"""Memory while far more comes than one core can take.
 
 A generator that would give a million records a second feeds two windowed queries on one worker. Prints the resident
-memory every ten seconds as CSV, and the least and the most after the first minute."""
+memory every ten seconds as CSV, and the least and the most after the first minute.
+"""
 
 import argparse
-import json
-import subprocess
-import sys
+import os
 import tempfile
 import time
-import urllib.request
-from pathlib import Path
+
+import figures
+from service import ask, memory_mb, running
 
 SCRIPT = """CREATE TABLE e (id BIGINT, k STRING, v BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at - INTERVAL '1' SECOND)
 WITH ('connector' = 'generator', 'format' = 'json', 'rows-per-second' = '1000000', 'shards' = '4',
@@ -24,37 +25,33 @@ FROM TABLE(HOP(TABLE e, DESCRIPTOR(at), INTERVAL '1' SECOND, INTERVAL '10' SECON
 """
 
 
-def resident(process):
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
-
-
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("binary")
-    arguments.add_argument("--minutes", type=float, default=30)
-    arguments = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        queries = Path(folder) / "queries"
-        queries.mkdir()
-        (queries / "overload.sql").write_text(SCRIPT)
-        command = [arguments.binary, "serve", "--data", f"{folder}/data", "--queries", str(queries)]
-        command += ["--workers", "1", "--listen", "127.0.0.1:0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        url = next(line.split("is ready: ")[1].split("/ ")[0] for line in process.stdout if "is ready: " in line)
-        started, seen = time.monotonic(), []
-        print("seconds,resident_mb,rows_in")
-        while time.monotonic() - started < arguments.minutes * 60:
-            time.sleep(10)
-            with urllib.request.urlopen(f"{url}/api/v1/queries") as answer:
-                rows = max(query["rows_in"] for query in json.load(answer)["queries"])
-            seconds = time.monotonic() - started
-            seen.append((seconds, resident(process)))
-            print(f"{seconds:.0f},{seen[-1][1]:.0f},{rows}", flush=True)
-        steady = [megabytes for seconds, megabytes in seen if seconds > 60]
-        print(f"after the first minute: {min(steady):.0f} to {max(steady):.0f} MB, {rows / seconds:.0f} records a second", file=sys.stderr)
-        process.terminate()
-        process.wait()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--json", help="writes the figures here")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as queries:
+        with open(os.path.join(queries, "overload.sql"), "w") as out:
+            out.write(SCRIPT)
+        with running(options.binary, "--queries", queries, "--workers", "1") as (port, pid):
+            samples = watch(port, pid, options.minutes)
+    steady = [mb for seconds, mb, _ in samples if seconds > 60] or [samples[-1][1]]
+    seconds, _, rows = samples[-1]
+    print(f"after the first minute: {min(steady):.0f} to {max(steady):.0f} MB, {rows / seconds:.0f} records a second")
+    figures.write(options.json, {"samples": samples, "least_mb": min(steady), "most_mb": max(steady), "per_second": rows / seconds})
+
+
+def watch(port, pid, minutes):
+    """(seconds, resident MB, records taken) each ten seconds."""
+    started, samples = time.monotonic(), []
+    print("seconds,resident_mb,rows_in")
+    while time.monotonic() - started < minutes * 60:
+        time.sleep(10)
+        rows = max(query["rows_in"] for query in ask(port, "/api/v1/queries")["queries"])
+        samples.append((time.monotonic() - started, memory_mb(pid), rows))
+        print("{:.0f},{:.0f},{}".format(*samples[-1]), flush=True)
+    return samples
 
 
 if __name__ == "__main__":

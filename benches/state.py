@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 
+import figures
+
 TABLES = """
 CREATE TABLE s (k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
 WITH ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'json');
@@ -55,8 +57,9 @@ def main():
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--limit", default="512 MB")
     parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--json", help="writes the figures here")
     options = parser.parse_args()
-    failed = False
+    written = {}
     for name in options.case or CASES:
         window, per_million, spread_ms = CASES[name]
         rows = options.rows if name == "one window" else min(options.rows, 1_000_000)
@@ -80,8 +83,9 @@ def main():
             if results["one key"] and results["no limit"]:
                 state = results["no limit"]["rss_max_bytes"] - results["one key"]["rss_max_bytes"]
                 print(f"{name:12} {state / keys:.0f} bytes a group at the peak without a limit", flush=True)
-            failed |= any(stats is None for stats in results.values())
-    sys.exit(1 if failed else 0)
+            written[name] = results
+    figures.write(options.json, {"rows": options.rows, "limit": options.limit, "cases": written})
+    sys.exit("a case did not run to its end" if any(stats is None for results in written.values() for stats in results.values()) else 0)
 
 
 if __name__ == "__main__":
