@@ -18,7 +18,7 @@ use crate::rates::{Rates, SAMPLE_EVERY};
 use crate::tasks;
 
 /// Bytes of records that may be between readers and workers.
-pub(crate) const QUEUE_BYTES: usize = 64 << 20;
+pub(crate) const QUEUE_BYTES: usize = 16 << 20;
 
 /// What a service is made of.
 pub(crate) struct ServiceSettings {

@@ -47,6 +47,7 @@ pub(super) async fn follow(
         epoch,
         seen,
         watermark: EventTime::MIN,
+        looked: None,
         queue: VecDeque::new(),
     };
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
@@ -63,6 +64,8 @@ struct Follower {
     /// The last change that was sent; `None` before a snapshot.
     seen: Option<u64>,
     watermark: EventTime,
+    /// When it last looked at the table.
+    looked: Option<EventTime>,
     queue: VecDeque<Step>,
 }
 
@@ -91,7 +94,13 @@ impl Follower {
             if let Some(step) = self.queue.pop_front() {
                 return Some(step.encode().map_err(std::io::Error::other));
             }
+            // The first change goes out at once; those that follow close behind travel together.
+            if let Some(looked) = self.looked {
+                let since = (app.clock.now() - looked).0;
+                app.clock.sleep(Duration((PACE.0 - since).clamp(0, PACE.0))).await;
+            }
             self.news.borrow_and_update();
+            self.looked = Some(app.clock.now());
             if let Err(problem) = self.look() {
                 return Some(Err(std::io::Error::other(problem)));
             }
@@ -101,10 +110,11 @@ impl Follower {
             tokio::select! {
                 () = app.stopped() => return None,
                 () = app.clock.sleep(KEEP_ALIVE) => self.queue.push_back(Step::Text(Bytes::from_static(b": still here\n\n"))),
-                changed = self.news.changed() => match changed {
-                    Ok(()) => app.clock.sleep(PACE).await,
-                    Err(_) => return None,
-                },
+                changed = self.news.changed() => {
+                    if changed.is_err() {
+                        return None;
+                    }
+                }
             }
         }
     }

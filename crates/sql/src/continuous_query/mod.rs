@@ -74,7 +74,7 @@ pub struct LiveTableSettings {
 /// A live table keeps at most this many rows unless `max-rows` says otherwise.
 const DEFAULT_MAX_ROWS: usize = 1_000_000;
 /// How often open windows are shown at the most, unless `refresh-interval` says otherwise.
-const DEFAULT_REFRESH: Duration = Duration(20);
+const DEFAULT_REFRESH: Duration = Duration(10);
 
 impl Applier<'_> {
     pub(crate) fn create_materialized_view(&mut self, view: &CreateMaterializedView) -> Result<Effect, SqlError> {
