@@ -22,7 +22,7 @@ use crate::stages::{Emitted, Stages};
 use crate::stats::{QueryStats, ShardStats};
 
 /// So many messages are taken before looking at time.
-const MESSAGES_AT_ONCE: usize = 64;
+const MESSAGES_AT_ONCE: usize = 16;
 /// How often silence is looked at: for idle shards and time-to-live.
 const IDLE_CHECK: Duration = Duration(200);
 /// How often counts and watermarks are made public: looking at all state at every step would cost more than the step.

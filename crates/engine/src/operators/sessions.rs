@@ -83,7 +83,7 @@ struct Piece {
 /// A key with open sessions.
 #[derive(Default)]
 struct Key {
-    key: Box<[u8]>,
+    bytes: Box<[u8]>,
     /// Its cells, in order. Most keys have one: a tree of them would take ten times as much.
     cells: Vec<Cell>,
     /// When it is looked at.
@@ -281,7 +281,7 @@ impl SessionLeaf {
         let piece = self.next_piece;
         let mut live = vec![false; rows];
         let mut kept = 0;
-        for row in 0..rows {
+        for (row, is_live) in live.iter_mut().enumerate() {
             let key = key_of(keys.as_ref(), row);
             let (first, last) = (EventTime(first_times.value(row)), EventTime(last_times.value(row)));
             let stands_for = usize::try_from(count.value(row)).unwrap_or(0);
@@ -293,7 +293,7 @@ impl SessionLeaf {
             }
             taken.used += stands_for;
             kept += 1;
-            live[row] = true;
+            *is_live = true;
             self.place(key, slice.start, first, last, (piece, as_row(row)));
         }
         if kept > 0 {
@@ -343,7 +343,7 @@ impl SessionLeaf {
             self.keys.push(Key::default());
             self.keys.len() - 1
         });
-        self.keys[place].key = key.into();
+        self.keys[place].bytes = key.into();
         self.places.insert(key.into(), place);
         place
     }
@@ -416,8 +416,8 @@ impl SessionLeaf {
             match next {
                 Some(end) => self.arm(place, end),
                 None => {
-                    let Key { key, .. } = std::mem::take(&mut self.keys[place]);
-                    self.places.remove(&key);
+                    let Key { bytes, .. } = std::mem::take(&mut self.keys[place]);
+                    self.places.remove(&bytes);
                     self.free.push(place);
                 }
             }

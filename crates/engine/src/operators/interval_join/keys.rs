@@ -12,7 +12,7 @@ pub(super) type Place = usize;
 #[derive(Default)]
 pub(super) struct Keys {
     places: HashMap<Box<[u8]>, Place>,
-    keys: Vec<KeyRows>,
+    rows: Vec<KeyRows>,
     /// Places that are free again.
     free: Vec<Place>,
 }
@@ -30,7 +30,7 @@ impl Keys {
             Some(place) => *place,
             None => self.add(key),
         };
-        let rows = &mut self.keys[place].sides[side];
+        let rows = &mut self.rows[place].sides[side];
         // Rows come nearly in the order of time.
         let behind = rows.iter().rev().take_while(|row| **row > (time, number)).count();
         rows.insert(rows.len() - behind, (time, number));
@@ -39,17 +39,17 @@ impl Keys {
 
     fn add(&mut self, key: &[u8]) -> Place {
         let place = self.free.pop().unwrap_or_else(|| {
-            self.keys.push(KeyRows::default());
-            self.keys.len() - 1
+            self.rows.push(KeyRows::default());
+            self.rows.len() - 1
         });
-        self.keys[place].key = key.into();
+        self.rows[place].key = key.into();
         self.places.insert(key.into(), place);
         place
     }
 
     /// Takes a row out.
     pub(super) fn remove(&mut self, side: usize, place: Place, time: EventTime, number: u64) {
-        let of = &mut self.keys[place];
+        let of = &mut self.rows[place];
         let rows = &mut of.sides[side];
         // The oldest mostly goes first.
         if rows.front() == Some(&(time, number)) {
@@ -72,7 +72,7 @@ impl Keys {
         from: EventTime,
         to: EventTime,
     ) -> impl Iterator<Item = u64> + '_ {
-        let rows = &self.keys[place].sides[side];
+        let rows = &self.rows[place].sides[side];
         let first = rows.partition_point(|(time, _)| *time < from);
         rows.range(first..).take_while(move |(time, _)| *time <= to).map(|(_, number)| *number)
     }

@@ -83,8 +83,7 @@ impl Waiting {
         let is_by_time = matches!(self.order_by.as_slice(), [(_, options)] if !options.descending);
         let order = if is_by_time {
             let mut order: Vec<(i64, u32)> = times.iter().copied().zip(0..).collect();
-            // The stable sort knows sorted stretches, of which there is one a batch.
-            order.sort();
+            order.sort_unstable();
             order.into_iter().map(|(_, row)| row).collect()
         } else {
             let mut columns = order_columns(&self.order_by, &rows)?;
