@@ -220,6 +220,22 @@ fn of_two_processes_on_the_same_state_one_is_told_to_stop() {
     panic!("the first process was not stopped: {:?}", first.query("q").unwrap().state);
 }
 
+/// A pause stops the reader that would have completed a round of the replay, wherever in the round that is.
+#[test]
+fn a_pause_does_not_wait_for_the_reader_that_it_stops() {
+    let (script, records) = (view("", WINDOW), replay(300));
+    let mut paused = 0;
+    for delay in 0..40 {
+        let engine = engine(&Arc::default(), "one", &records);
+        execute(&engine, &script).unwrap();
+        wait(Duration::from_micros(delay * 1500));
+        let pause = RUNTIME.block_on(async { tokio::time::timeout(Duration::from_secs(30), engine.pause("q")).await });
+        // An error says that it has come to its end already.
+        paused += usize::from(pause.unwrap_or_else(|_| panic!("the pause after {delay} waits for ever")).is_ok());
+    }
+    assert!(paused > 0);
+}
+
 /// Queries with every kind of state there is.
 const FIXTURE: &str = "fixture.sql";
 

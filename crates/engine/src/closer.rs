@@ -413,6 +413,10 @@ impl Closer {
         }
         self.relieve()?;
         if self.is_within_round() {
+            // Who asks for a checkpoint may have stopped the reader, and then the round never ends.
+            if self.state.snap.is_none() && self.is_checkpoint_wanted() {
+                self.ask_workers(false, true, false);
+            }
             return Ok(());
         }
         let now = self.state.now;
@@ -532,8 +536,14 @@ impl Closer {
     fn is_checkpoint_due(&self) -> bool {
         self.checkpoints.as_ref().is_some_and(|checkpoints| {
             let is_due = (checkpoints.has_news || checkpoints.link.owes()) && self.state.now >= checkpoints.next;
-            (is_due || !checkpoints.wanted.is_empty()) && !checkpoints.link.is_busy()
+            is_due && !checkpoints.link.is_busy() || self.is_checkpoint_wanted()
         })
+    }
+
+    fn is_checkpoint_wanted(&self) -> bool {
+        self.checkpoints
+            .as_ref()
+            .is_some_and(|checkpoints| !checkpoints.wanted.is_empty() && !checkpoints.link.is_busy())
     }
 
     /// Hands the state as it is now to be written. Answers whether nothing is to come behind it.
