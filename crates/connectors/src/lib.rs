@@ -29,6 +29,7 @@ mod checkpoints;
 mod context;
 mod durable;
 mod formats;
+mod kpl;
 mod place;
 mod references;
 mod registry;

@@ -1,8 +1,8 @@
 //! A run of raw records of one shard: what readers hand to workers.
 
-use arrow::array::{Array, BinaryArray, StringArray, TimestampMillisecondArray};
+use arrow::array::{Array, BinaryArray, Int64Array, StringArray, TimestampMillisecondArray};
 
-use crate::{EventTime, Offset, ShardId};
+use crate::{EventTime, Offset, OffsetError, ShardId};
 
 /// Consecutive records of one shard, not yet decoded. Columns, so that metadata columns of a table cost nothing.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Chunk {
     pub keys: Option<StringArray>,
     /// Sequence numbers, where the source has them; as long as `data`.
     pub sequence_numbers: Option<StringArray>,
+    /// Places within aggregated records, where there are such; as long as `data`.
+    pub sub_sequence_numbers: Option<Int64Array>,
 }
 
 impl Chunk {
@@ -41,6 +43,13 @@ impl Chunk {
             (Some(first), Some(last)) => usize::try_from(last - first).unwrap_or(0),
             _ => 0,
         }
+    }
+
+    /// The position of a record, where the source has sequence numbers.
+    pub fn position(&self, record: usize) -> Option<Result<Offset, OffsetError>> {
+        let sequence = self.sequence_numbers.as_ref()?.value(record);
+        let sub_sequence = self.sub_sequence_numbers.as_ref().map_or(0, |numbers| numbers.value(record));
+        Some(Offset::parse(sequence, u64::try_from(sub_sequence).unwrap_or(0)))
     }
 
     /// The arrival of the newest record.

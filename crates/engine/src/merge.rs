@@ -79,8 +79,8 @@ pub(crate) fn cut_after(chunk: &Chunk, offset: &Offset) -> Option<(Chunk, Chunk)
         return None;
     }
     let numbers = chunk.sequence_numbers.as_ref()?;
-    let head =
-        numbers.iter().flatten().take_while(|number| Offset::parse(number, 0).is_ok_and(|at| at <= *offset)).count();
+    let is_before = |record: &usize| chunk.position(*record).is_some_and(|at| at.is_ok_and(|at| at <= *offset));
+    let head = (0..chunk.len()).take_while(is_before).count();
     let part = |from: usize, length: usize, begins: Option<Offset>, ends: Offset| Chunk {
         shard: chunk.shard.clone(),
         from: begins,
@@ -89,6 +89,7 @@ pub(crate) fn cut_after(chunk: &Chunk, offset: &Offset) -> Option<(Chunk, Chunk)
         arrivals: chunk.arrivals.slice(from, length),
         keys: chunk.keys.as_ref().map(|keys| keys.slice(from, length)),
         sequence_numbers: Some(numbers.slice(from, length)),
+        sub_sequence_numbers: chunk.sub_sequence_numbers.as_ref().map(|numbers| numbers.slice(from, length)),
     };
     let first = part(0, head, chunk.from.clone(), offset.clone());
     let second = part(head, chunk.len() - head, Some(offset.clone()), chunk.to.clone());
@@ -98,7 +99,7 @@ pub(crate) fn cut_after(chunk: &Chunk, offset: &Offset) -> Option<(Chunk, Chunk)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{BinaryArray, StringArray, TimestampMillisecondArray};
+    use arrow::array::{BinaryArray, Int64Array, StringArray, TimestampMillisecondArray};
 
     fn chunk(from: u64, to: u64) -> Chunk {
         let numbers: Vec<String> = (from + 1..=to).map(|number| number.to_string()).collect();
@@ -110,7 +111,23 @@ mod tests {
             arrivals: TimestampMillisecondArray::from(vec![0; numbers.len()]),
             keys: None,
             sequence_numbers: Some(StringArray::from_iter_values(&numbers)),
+            sub_sequence_numbers: None,
         }
+    }
+
+    #[test]
+    fn a_chunk_is_cut_within_an_aggregate() {
+        let of_aggregate = |to: u64| Offset::parse("7", to).unwrap();
+        let chunk = Chunk {
+            from: None,
+            to: of_aggregate(3),
+            sequence_numbers: Some(StringArray::from_iter_values(["7"; 4])),
+            sub_sequence_numbers: Some(Int64Array::from(vec![0, 1, 2, 3])),
+            ..chunk(0, 4)
+        };
+        let (head, tail) = cut_after(&chunk, &of_aggregate(1)).unwrap();
+        assert_eq!((head.len(), tail.len()), (2, 2));
+        assert_eq!(tail.sub_sequence_numbers.unwrap().values(), &[2, 3]);
     }
 
     #[test]

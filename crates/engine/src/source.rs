@@ -231,7 +231,10 @@ impl SourceDecoder {
                 }
                 Metadata::PartitionKey => text(chunk.keys.as_ref()),
                 Metadata::SequenceNumber => text(chunk.sequence_numbers.as_ref()),
-                Metadata::SubSequenceNumber => Ok(Arc::new(Int64Array::from(vec![0; rows])) as ArrayRef),
+                Metadata::SubSequenceNumber => match &chunk.sub_sequence_numbers {
+                    Some(numbers) => pick(Arc::new(numbers.clone())),
+                    None => Ok(Arc::new(Int64Array::from(vec![0; rows])) as ArrayRef),
+                },
                 Metadata::ArrivalTimestamp => pick(Arc::new(chunk.arrivals.clone())),
             }),
         });

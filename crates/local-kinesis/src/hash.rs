@@ -76,6 +76,11 @@ impl HashRange {
         })
     }
 
+    /// Whether the key belongs here.
+    pub fn contains(&self, key: HashKey) -> bool {
+        (self.start..=self.end).contains(&key)
+    }
+
     /// Whether `next` begins where this range ends.
     pub(crate) fn touches(&self, next: &Self) -> bool {
         self.end.0.checked_add(1) == Some(next.start.0)

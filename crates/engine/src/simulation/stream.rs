@@ -91,6 +91,7 @@ impl Stream {
             arrivals: of.iter().map(|record| Some(record.arrival)).collect::<TimestampMillisecondArray>(),
             keys: None,
             sequence_numbers: Some(StringArray::from_iter_values(of.iter().map(|record| record.sequence.to_string()))),
+            sub_sequence_numbers: None,
         }
     }
 }

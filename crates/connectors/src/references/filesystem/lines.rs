@@ -66,6 +66,7 @@ impl LineReader {
             data: records,
             keys: None,
             sequence_numbers: None,
+            sub_sequence_numbers: None,
         };
         let decoded = self.decoder.decode(&chunk).map_err(|error| file.unusable(error.to_string()))?;
         gathered.add_rows(decoded.rows);

@@ -197,6 +197,7 @@ impl FileSource {
             arrivals,
             keys: None,
             sequence_numbers: None,
+            sub_sequence_numbers: None,
         }))
     }
 }

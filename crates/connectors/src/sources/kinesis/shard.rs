@@ -113,7 +113,7 @@ impl<'a> ShardReader<'a> {
             let arrival =
                 record.approximate_arrival_timestamp.and_then(|at| at.to_millis().ok()).map_or(now, EventTime);
             let (key, sequence) = (record.partition_key.as_deref(), record.sequence_number.as_str());
-            self.chunk.push(record.data.as_ref(), arrival, key, sequence);
+            self.chunk.push_stored(record.data.as_ref(), arrival, key, sequence);
             if self.chunk.bytes() >= CHUNK_BYTES {
                 self.send_chunk(output).await?;
             }

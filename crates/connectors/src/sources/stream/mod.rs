@@ -288,7 +288,7 @@ impl StreamSource {
     ) -> Result<(), Ended> {
         for record in page.records() {
             let arrival = EventTime(record.arrival_ms);
-            chunk.push(record.data, arrival, Some(record.partition_key), &record.sequence_number.to_string());
+            chunk.push_stored(record.data, arrival, Some(record.partition_key), &record.sequence_number.to_string());
         }
         if let Some(chunk) = chunk.take().map_err(|error| self.failed(&error))? {
             output.send(SourceEvent::Chunk(Box::new(chunk))).await?;
