@@ -113,6 +113,7 @@ fn chunk(records: &[String]) -> Chunk {
         arrivals: TimestampMillisecondArray::from(vec![0; records.len()]),
         keys: None,
         sequence_numbers: None,
+        sub_sequence_numbers: None,
     }
 }
 

@@ -15,7 +15,7 @@ use prost::bytes::Bytes;
 
 #[cfg_attr(not(test), expect(unused_imports, reason = "no sink writes aggregates yet"))]
 pub(crate) use aggregator::Aggregator;
-pub(crate) use taken_apart::{UserRecord, take_apart};
+pub(crate) use taken_apart::take_apart;
 
 const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const DIGEST_BYTES: usize = 16;

@@ -1,3 +1,4 @@
+use super::taken_apart::UserRecord;
 use super::*;
 
 /// Three records of two keys, as aws_kinesis_agg 1.2.3 aggregates them.
