@@ -126,7 +126,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
         }
         Some(Fault::Cut) => {
             let reply = call.await?;
-            let bytes_max = reply.body().size_hint().exact().map_or(CUT_BYTES_MAX, |bytes| bytes as usize);
+            let bytes_max = reply.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+            let bytes_max = bytes_max.unwrap_or(CUT_BYTES_MAX);
             let bytes_left = shared.dice.lock().unwrap_or_else(PoisonError::into_inner).below(bytes_max);
             Ok(reply.map(|inner| CutBody { inner, bytes_left }.boxed()))
         }
