@@ -1,22 +1,19 @@
 //! S3, or a server that speaks its API: one bucket as an object store.
 //!
-//! Credentials come from the AWS SDK's default chain, as for `kinesis`: what works for one works for the other.
+//! Region, endpoint and credentials are read as for `kinesis`: what works for one works for the other.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::BehaviorVersion;
-use aws_sdk_kinesis::config::{ProvideCredentials, Region, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
+use aws_sdk_kinesis::config::{ProvideCredentials, SharedCredentialsProvider};
 use millstream_core::{OptionError, OptionReader};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 
-use crate::context::{AccessKey, AwsSettings};
+use crate::aws::AwsAccess;
+use crate::context::AwsSettings;
 
-/// The region to sign for where none is known: emulators do not care.
-const DEFAULT_REGION: &str = "us-east-1";
 /// Of one request with its whole answer: 1 GiB at 30 Mbit/s.
 const TIMEOUT: Duration = Duration::from_mins(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,29 +25,12 @@ const REASON_BYTES_MAX: usize = 300;
 
 /// How S3 is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct S3Access {
-    region: String,
-    endpoint: Option<String>,
-    access_key: Option<AccessKey>,
-}
+pub(crate) struct S3Access(AwsAccess);
 
 impl S3Access {
     /// What a table's options say, and for the rest what is configured.
     pub(crate) fn read(options: &OptionReader<'_>, aws: &AwsSettings) -> Result<Self, OptionError> {
-        let endpoint = options.get("aws.endpoint").or(aws.endpoint_url.as_deref());
-        if let Some(endpoint) = endpoint
-            && !endpoint.starts_with("http://")
-            && !endpoint.starts_with("https://")
-        {
-            let message = format!("`{endpoint}` given, expected an address such as http://127.0.0.1:5555");
-            return Err(OptionError::new("aws.endpoint", message));
-        }
-        let region = options.get("aws.region").or(aws.region.as_deref()).unwrap_or(DEFAULT_REGION);
-        Ok(Self {
-            region: region.to_owned(),
-            endpoint: endpoint.map(ToOwned::to_owned),
-            access_key: aws.access_key.clone(),
-        })
+        AwsAccess::read(options, aws, None).map(Self)
     }
 
     /// One bucket. No call is made yet.
@@ -59,32 +39,18 @@ impl S3Access {
         let retry = RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
-            .with_region(&self.region)
+            .with_region(&self.0.region)
             .with_client_options(client)
             .with_retry(retry);
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = &self.0.endpoint {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
-        builder = match &self.access_key {
-            Some(key) => builder.with_access_key_id(&key.id).with_secret_access_key(&key.secret),
-            None => builder.with_credentials(Arc::new(self.chain().await)),
-        };
-        builder.build()
-    }
-
-    async fn chain(&self) -> SdkCredentials {
-        let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let http = aws_smithy_http_client::Builder::new().tls_provider(ring).build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .region(Region::new(self.region.clone()))
-            .load()
-            .await;
-        SdkCredentials(config.credentials_provider())
+        let credentials = self.0.config(TIMEOUT).await.credentials_provider();
+        builder.with_credentials(Arc::new(SdkCredentials(credentials))).build()
     }
 }
 
-/// The SDK's chain, asked at each request: such requests are rare here.
+/// The SDK's provider, asked at each request: such requests are rare here.
 #[derive(Debug)]
 struct SdkCredentials(Option<SharedCredentialsProvider>);
 

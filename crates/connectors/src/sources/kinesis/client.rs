@@ -2,21 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_config::BehaviorVersion;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::{Credentials, Region};
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
 use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{Shard, ShardIteratorType};
-use aws_smithy_http_client::tls;
 use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, SourceError};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::Settings;
-use super::faults::{Call, Fault};
+use crate::aws::faults::{Call, Fault};
 
 /// Records of one reply: the most that `GetRecords` gives.
 const RECORDS_MAX: i32 = 10_000;
@@ -24,7 +19,6 @@ const RECORDS_MAX: i32 = 10_000;
 const SHARDS_MAX: i32 = 1000;
 /// A reply may hold 10 MB, which takes its time on a thin line.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// One stream on a Kinesis server.
 pub(super) struct StreamClient {
@@ -56,25 +50,10 @@ pub(super) enum IteratorStart {
 }
 
 impl StreamClient {
-    /// A client by the SDK's default chain of credentials. No call is made yet, except for credentials.
+    /// A client; no call is made yet, except for credentials.
     pub(super) async fn connect(settings: &Settings, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-        let http = aws_smithy_http_client::Builder::new().tls_provider(ring).build_https();
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(TIMEOUT);
-        let mut config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .region(Region::new(settings.region.clone()))
-            // Trying again is ours: per shard, by the table in `faults`.
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts.build());
-        if let Some(endpoint) = &settings.endpoint {
-            config = config.endpoint_url(endpoint);
-        }
-        if let Some(key) = &settings.access_key {
-            config = config.credentials_provider(Credentials::new(&key.id, &key.secret, None, None, "configured"));
-        }
         Self {
-            client: Client::new(&config.load().await),
+            client: Client::new(&settings.access.config(TIMEOUT).await),
             // Either is enough; the ARN also reaches streams of other accounts.
             name: settings.arn.is_none().then(|| settings.name.clone()),
             arn: settings.arn.clone(),

@@ -3,11 +3,10 @@
 //! Without any AWS settings (no region, endpoint or ARN in the table, none in the context) and with an embedded stream
 //! at hand, `kinesis` means the embedded stream: the same script runs on a laptop and on AWS.
 //!
-//! A table is read shard by shard, parents before children; see `shard` for one shard's loop and `faults` for what is
+//! A table is read shard by shard, parents before children; see `shard` for one shard's loop and `aws::faults` for what is
 //! tried again.
 
 mod client;
-mod faults;
 mod shard;
 
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use millstream_core::{
 use super::lineage::{ANEW, Lineage, Listed, check_resumed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
-use crate::context::AccessKey;
+use crate::aws::AwsAccess;
 use crate::registry::{Connector, Request, no_reference, no_sink};
 use crate::{formats, sinks};
 use client::StreamClient;
@@ -31,8 +30,6 @@ use shard::{Drained, ShardReader};
 pub(crate) const CONNECTOR: Connector =
     Connector { name: "kinesis", format: formats::of_table, check, source, sink, reference: no_reference };
 
-/// The region to sign for where only an endpoint is known: emulators do not care.
-const EMULATOR_REGION: &str = "us-east-1";
 /// `GetRecords` takes five calls a second of all readers of a shard together.
 const READ_INTERVAL_MIN: Duration = Duration(200);
 
@@ -41,9 +38,7 @@ const READ_INTERVAL_MIN: Duration = Duration(200);
 pub(super) struct Settings {
     pub(super) name: String,
     pub(super) arn: Option<String>,
-    pub(super) region: String,
-    pub(super) endpoint: Option<String>,
-    pub(super) access_key: Option<AccessKey>,
+    pub(super) access: AwsAccess,
     pub(super) position: InitPosition,
     /// At least so long lies between two reads of a shard.
     pub(super) read_interval: Duration,
@@ -98,6 +93,7 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         return Err(OptionError::new("source.reader.type", message));
     }
     let read_interval = options.duration("scan.shard.getrecords.interval")?.unwrap_or(READ_INTERVAL_MIN);
+    let access = AwsAccess::read(options, &context.aws, arn_region)?;
     let embedded = EmbeddedStream::read(name, options, InitPosition::Latest)?;
     let is_configured = arn.or(region).or(endpoint).is_some() || context.aws.is_configured();
     if context.replay.is_some() || (!is_configured && context.store.is_some()) {
@@ -107,13 +103,10 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         let message = "is required: neither a region nor an endpoint is configured, and there is no embedded stream";
         return Err(OptionError::new("aws.region", message));
     }
-    let region = region.or(arn_region).or(context.aws.region.as_deref()).unwrap_or(EMULATOR_REGION);
     Ok(Place::Aws(Box::new(Settings {
         name: embedded.name,
         arn: arn.map(ToOwned::to_owned),
-        region: region.to_owned(),
-        endpoint: endpoint.or(context.aws.endpoint_url.as_deref()).map(ToOwned::to_owned),
-        access_key: context.aws.access_key.clone(),
+        access,
         position: embedded.position,
         read_interval: read_interval.max(READ_INTERVAL_MIN),
     })))

@@ -5,8 +5,8 @@ use aws_sdk_kinesis::types::ChildShard;
 use millstream_core::{Duration, EventTime, ShardId, SourceError, SourceEvent, SourceOutput};
 
 use super::client::{IteratorStart, Page, StreamClient};
-use super::faults::Call;
 use super::{Ended, Settings};
+use crate::aws::faults::Call;
 use crate::sources::chunks::ChunkBuilder;
 use crate::sources::lineage::{Ready, Start};
 use crate::sources::position::InitPosition;

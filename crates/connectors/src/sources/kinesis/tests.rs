@@ -6,7 +6,7 @@ use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store
 
 use super::*;
 use crate::testing::{StepClock, collect_until, offsets, payloads, put, records, store, story};
-use crate::{AwsSettings, Context, Registry};
+use crate::{AccessKey, AwsSettings, Context, Registry};
 
 const START: i64 = 1_767_225_600_000;
 

@@ -1,4 +1,4 @@
-//! Which errors of Kinesis are tried again, and how long to wait: backing off from 200 ms to 30 s, with jitter.
+//! Which errors of AWS are tried again, and how long to wait: backing off from 200 ms to 30 s, with jitter.
 
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -9,7 +9,7 @@ const WAIT_MAX: Duration = Duration(30_000);
 
 /// What an error asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Try again, after at least `least`.
     Retry { reason: String, least: Duration },
     /// Get another iterator, after the last record.
@@ -23,7 +23,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -59,13 +59,13 @@ impl Fault {
 
 /// The tries of one call.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Call {
+pub(crate) struct Call {
     tries: u32,
 }
 
 impl Call {
     /// Notes a failure; answers how long to wait. `jitter` is from 0 to 1.
-    pub(super) fn failed(&mut self, least: Duration, jitter: f64) -> Duration {
+    pub(crate) fn failed(&mut self, least: Duration, jitter: f64) -> Duration {
         let doubled = WAIT_FIRST.0.saturating_mul(1 << self.tries.min(16)).min(WAIT_MAX.0);
         self.tries += 1;
         #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "at most 30,000 ms")]
@@ -74,11 +74,11 @@ impl Call {
     }
 
     /// Notes a success: the next failure waits little again.
-    pub(super) fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         self.tries = 0;
     }
 
-    pub(super) fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.tries
     }
 }

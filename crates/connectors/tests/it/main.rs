@@ -1,0 +1,7 @@
+//! Connectors against servers of other people, and against stubs that fail as AWS does. No DataFusion: quick to build.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixtures too")]
+
+#[path = "../../../../tests/peers.rs"]
+mod peers;
+mod roles;
