@@ -25,6 +25,7 @@
 //! assert_eq!(registry.check(&table).unwrap().source, Some(Boundedness::Bounded));
 //! ```
 
+pub mod administration;
 mod aws;
 mod checkpoints;
 mod context;

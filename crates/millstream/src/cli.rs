@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
+use crate::commands::streams::StreamsFlags;
 
 /// A stream analytics engine: continuous SQL over streams.
 #[derive(Debug, Parser)]
@@ -28,6 +29,8 @@ enum Command {
     Check(CheckFlags),
     /// Runs SQL tests: every folder with query.sql, input.ndjson and expected.ndjson. Exits with 1 if one fails.
     Test(TestFlags),
+    /// Looks after streams of AWS, of an emulator or of a running service: list, create, tail, reshard, measure.
+    Streams(StreamsFlags),
 }
 
 /// Flags of `serve`; what is not given comes from the environment, then from the configuration file.
@@ -141,6 +144,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(flags) => commands::demo::run(&flags),
         Command::Run(flags) => commands::run::run(&flags),
         Command::Check(flags) => commands::check::run(&flags),
+        Command::Streams(flags) => commands::streams::run(&flags),
     };
     ran.map(|()| ExitCode::SUCCESS)
 }

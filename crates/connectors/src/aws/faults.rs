@@ -1,7 +1,7 @@
 //! Which errors of AWS are tried again, and how long to wait: backing off from 200 ms to 30 s, with jitter.
 
 use aws_sdk_kinesis::config::http::HttpResponse;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use millstream_core::Duration;
 
 const WAIT_FIRST: Duration = Duration(200);
@@ -27,7 +27,7 @@ impl Fault {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let reason = DisplayErrorContext(error).to_string();
+        let reason = words(error);
         match error {
             SdkError::ServiceError(service) => {
                 Self::of_code(service.err().code().unwrap_or_default(), service.raw().status().as_u16(), reason)
@@ -55,6 +55,32 @@ impl Fault {
             _ => Self::Permanent(reason),
         }
     }
+}
+
+/// What an error says, for people: the service's name for it and its words, or else how far the call came.
+pub(crate) fn words<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    if let SdkError::ServiceError(service) = error {
+        let (said, status) = (service.err(), service.raw().status().as_u16());
+        return match (said.code(), said.message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => format!("{code} (HTTP {status})"),
+            (None, message) => format!("HTTP {status}: {}", message.unwrap_or("without a reason")),
+        };
+    }
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_words = cause.to_string();
+        // Some repeat what is below them.
+        if !words.ends_with(&cause_words) {
+            words = format!("{words}: {cause_words}");
+        }
+        source = cause.source();
+    }
+    words
 }
 
 /// The tries of one call.
@@ -85,7 +111,25 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_kinesis::config::http::HttpResponse;
+    use aws_sdk_kinesis::operation::list_shards::ListShardsError;
+    use aws_sdk_kinesis::primitives::SdkBody;
+    use aws_sdk_kinesis::types::error::ResourceNotFoundException;
+
     use super::*;
+
+    #[test]
+    fn errors_are_told_in_words() {
+        let raw = || HttpResponse::new(400.try_into().unwrap(), SdkBody::from("{}"));
+        let meta = aws_sdk_kinesis::error::ErrorMetadata::builder();
+        let meta = meta.code("ResourceNotFoundException").message("Stream x not found.").build();
+        let missing = ResourceNotFoundException::builder().meta(meta.clone()).message("Stream x not found.").build();
+        let said = SdkError::service_error(ListShardsError::ResourceNotFoundException(missing), raw());
+        assert_eq!(words(&said), "ResourceNotFoundException: Stream x not found.");
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+        let unreached = SdkError::<ListShardsError, HttpResponse>::timeout_error(refused);
+        assert_eq!(words(&unreached), "request has timed out: connection refused");
+    }
 
     #[test]
     fn codes_and_what_they_ask_for() {

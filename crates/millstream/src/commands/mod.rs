@@ -4,4 +4,5 @@ pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod streams;
 pub(crate) mod test;
