@@ -22,6 +22,7 @@ MEASUREMENTS = {
     "many_queries": ("many_queries.py --input {input}", "--rows 100000 --runs 1"),
     "groups": ("groups.py", "--rows 100000 --runs 1"),
     "put_records": ("put_records.py", "--runs 1 --seconds 2"),
+    "consume": ("consume.py", "--runs 1 --records 20000"),
     "latency": ("latency.py", "--seconds 2"),
     "latency_10000": ("latency.py --rate 10000 --batch 20", "--seconds 2"),
     "fan_out": ("fan_out.py", "--seconds 2"),
