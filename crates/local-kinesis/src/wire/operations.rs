@@ -1,5 +1,6 @@
 //! The table of operations: every one of the API, what AWS allows of it in a second, and what does it.
 
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -54,26 +55,26 @@ pub(super) const OPERATIONS: &[Operation] = &[
     counted("DeleteResourcePolicy", 5, |call| Box::pin(run(call, resource_policy::delete))),
     counted("DeleteStream", 5, |call| Box::pin(run(call, delete_stream::delete))),
     operation("DeregisterStreamConsumer", |call| Box::pin(run(call, consumers::deregister))),
-    counted("DescribeAccountSettings", 5, |call| Box::pin(run_now(call, account::describe))),
+    counted("DescribeAccountSettings", 5, |call| run_now(call, account::describe)),
     absent("DescribeChannel"),
-    counted("DescribeLimits", 1, |call| Box::pin(run_now(call, account::limits))),
+    counted("DescribeLimits", 1, |call| run_now(call, account::limits)),
     absent("DescribeQueue"),
-    counted("DescribeStream", 10, |call| Box::pin(run_now(call, describe_stream::describe))),
-    operation("DescribeStreamConsumer", |call| Box::pin(run_now(call, consumers::describe))),
-    counted("DescribeStreamSummary", 20, |call| Box::pin(run_now(call, describe_stream::summarize))),
+    counted("DescribeStream", 10, |call| run_now(call, describe_stream::describe)),
+    operation("DescribeStreamConsumer", |call| run_now(call, consumers::describe)),
+    counted("DescribeStreamSummary", 20, |call| run_now(call, describe_stream::summarize)),
     operation("DisableEnhancedMonitoring", |call| Box::pin(run(call, monitoring::disable))),
     operation("EnableEnhancedMonitoring", |call| Box::pin(run(call, monitoring::enable))),
     operation("GetRecords", |call| Box::pin(get_records::get(call))),
-    counted("GetResourcePolicy", 5, |call| Box::pin(run_now(call, resource_policy::get))),
-    operation("GetShardIterator", |call| Box::pin(run_now(call, get_shard_iterator::get))),
+    counted("GetResourcePolicy", 5, |call| run_now(call, resource_policy::get)),
+    operation("GetShardIterator", |call| run_now(call, get_shard_iterator::get)),
     operation("IncreaseStreamRetentionPeriod", |call| Box::pin(run(call, retention::increase))),
-    counted("ListChannels", 5, |call| Box::pin(run_now(call, absent::list_channels))),
-    counted("ListQueues", 5, |call| Box::pin(run_now(call, absent::list_queues))),
-    operation("ListShards", |call| Box::pin(run_now(call, list_shards::list))),
-    operation("ListStreamConsumers", |call| Box::pin(run_now(call, consumers::list))),
-    counted("ListStreams", 5, |call| Box::pin(run_now(call, list_streams::list))),
-    counted("ListTagsForResource", 5, |call| Box::pin(run_now(call, resource_tags::list))),
-    counted("ListTagsForStream", 5, |call| Box::pin(run_now(call, tags::list))),
+    counted("ListChannels", 5, |call| run_now(call, absent::list_channels)),
+    counted("ListQueues", 5, |call| run_now(call, absent::list_queues)),
+    operation("ListShards", |call| run_now(call, list_shards::list)),
+    operation("ListStreamConsumers", |call| run_now(call, consumers::list)),
+    counted("ListStreams", 5, |call| run_now(call, list_streams::list)),
+    counted("ListTagsForResource", 5, |call| run_now(call, resource_tags::list)),
+    counted("ListTagsForStream", 5, |call| run_now(call, tags::list)),
     counted("MergeShards", 5, |call| Box::pin(run(call, reshard::merge))),
     operation("PutRecord", |call| Box::pin(run(call, put_records::put_one))),
     operation("PutRecords", |call| Box::pin(run(call, put_records::put_all))),
@@ -86,7 +87,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     counted("SplitShard", 5, |call| Box::pin(run(call, reshard::split))),
     counted("StartStreamEncryption", 5, |call| Box::pin(run(call, encryption::start))),
     counted("StopStreamEncryption", 5, |call| Box::pin(run(call, encryption::stop))),
-    operation("SubscribeToShard", |call| Box::pin(subscribe_to_shard::subscribe(call))),
+    operation("SubscribeToShard", |call| Box::pin(ready(subscribe_to_shard::subscribe(call)))),
     counted("TagResource", 5, |call| Box::pin(run(call, resource_tags::tag))),
     counted("UntagResource", 5, |call| Box::pin(run(call, resource_tags::untag))),
     counted("UpdateAccountSettings", 5, |call| Box::pin(run(call, account::update))),
@@ -111,7 +112,7 @@ const fn counted(name: &'static str, per_second: u32, run: fn(Call) -> Answering
 
 /// One of AWS's that is refused here.
 const fn absent(name: &'static str) -> Operation {
-    operation(name, |_| Box::pin(async { Err(absent::refuse()) }))
+    operation(name, |_| Box::pin(ready(Err(absent::refuse()))))
 }
 
 impl Operation {
@@ -142,16 +143,13 @@ where
     Answer::whole(call.format, &work(&call.api, request).await?)
 }
 
-async fn run_now<Request, Reply>(
-    call: Call,
-    work: fn(&Api, Request) -> Result<Reply, ApiError>,
-) -> Result<Answer, ApiError>
+fn run_now<Request, Reply>(call: Call, work: fn(&Api, Request) -> Result<Reply, ApiError>) -> Answering
 where
     Request: DeserializeOwned,
     Reply: Serialize,
 {
-    let request = call.format.parse(&call.body)?;
-    Answer::whole(call.format, &work(&call.api, request)?)
+    let answer = || Answer::whole(call.format, &work(&call.api, call.format.parse(&call.body)?)?);
+    Box::pin(ready(answer()))
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4::SigningParams;
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format as DateFormat;
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
 use super::header;
@@ -18,7 +17,9 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "kinesis";
 const DATE: &str = "x-amz-date";
 /// What a signature is worth nothing without: anybody could change it.
-const SIGNED_ALWAYS: [&str; 3] = ["host", DATE, "x-amz-target"];
+const SIGNED_ALWAYS: [&str; 2] = [DATE, "x-amz-target"];
+/// And one of these: the SDK for JavaScript signs the latter over HTTP/2.
+const HOST: [&str; 2] = ["host", ":authority"];
 /// How far clocks may be apart: AWS's rule.
 const SKEW_SECONDS_MAX: i64 = 15 * 60;
 
@@ -39,7 +40,7 @@ pub(super) fn verify(keys: &[AccessKey], head: &Parts, body: &[u8], now_ms: i64)
         ApiError::caller("UnrecognizedClientException", "The security token included in the request is invalid.")
     })?;
     let time = authorization.time(header(head, DATE), now_ms)?;
-    if !is_same(&authorization.sign(key, head, body, time)?, authorization.signature) {
+    if !is_same(&authorization.sign(key, head, body, time), authorization.signature) {
         let message = "The request signature we calculated does not match the signature you provided. Check your AWS \
                        Secret Access Key and signing method. Consult the service documentation for details.";
         return Err(invalid(message));
@@ -71,11 +72,14 @@ impl<'a> Authorization<'a> {
             signed_headers: parameter("SignedHeaders")?.split(';').collect(),
             signature: parameter("Signature")?,
         };
-        let missing = SIGNED_ALWAYS.iter().find(|name| !authorization.signed_headers.contains(name));
-        match missing {
-            None => Ok(authorization),
-            Some(name) => Err(invalid(&format!("the header {name} must be signed"))),
+        let is_signed = |name: &&str| authorization.signed_headers.contains(name);
+        if let Some(name) = SIGNED_ALWAYS.iter().find(|name| !is_signed(name)) {
+            return Err(invalid(&format!("the header {name} must be signed")));
         }
+        if !HOST.iter().any(is_signed) {
+            return Err(invalid("the header host must be signed"));
+        }
+        Ok(authorization)
     }
 
     /// When it was signed, if that was about now.
@@ -99,38 +103,43 @@ impl<'a> Authorization<'a> {
     }
 
     /// The signature that this request ought to have.
-    fn sign(&self, key: &AccessKey, head: &Parts, body: &[u8], time: SystemTime) -> Result<String, ApiError> {
-        let unusable = |error: String| incomplete(&format!("the request cannot be signed: {error}"));
-        let identity = Credentials::new(&key.id, &key.secret, None, None, "millstream").into();
-        let mut settings = SigningSettings::default();
-        // Exactly those that the client chose.
-        settings.excluded_headers = None;
-        let [_, region, service] = self.scope;
-        let parameters = SigningParams::builder().identity(&identity).region(region).name(service).time(time);
-        let parameters = parameters.settings(settings).build().map_err(|error| unusable(error.to_string()))?.into();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let request = SignableRequest::new(
-            head.method.as_str(),
-            format!("http://localhost{path}"),
-            self.headers(head).into_iter(),
-            SignableBody::Bytes(body),
-        );
-        let request = request.map_err(|error| unusable(error.to_string()))?;
-        let signed = sign(request, &parameters).map_err(|error| unusable(error.to_string()))?;
-        Ok(signed.into_parts().1)
+    fn sign(&self, key: &AccessKey, head: &Parts, body: &[u8], time: SystemTime) -> String {
+        let [date, region, service] = self.scope;
+        let request = sha256(self.canonical(head, body).as_bytes());
+        let (time_text, scope) = (header(head, DATE), format!("{date}/{region}/{service}/aws4_request"));
+        let text = format!("{ALGORITHM}\n{time_text}\n{scope}\n{request}");
+        calculate_signature(generate_signing_key(&key.secret, time, region, service), text.as_bytes())
     }
 
-    /// The headers that were signed. HTTP/2 has the host elsewhere.
-    fn headers<'b>(&self, head: &'b Parts) -> Vec<(&'b str, &'b str)>
-    where
-        'a: 'b,
-    {
-        let authority = head.uri.authority().map(|authority| authority.as_str());
-        let host = authority.filter(|_| !head.headers.contains_key(HOST)).map(|authority| ("host", authority));
-        let text = |value: &'b axum::http::HeaderValue| value.to_str().unwrap_or_default();
-        let all = head.headers.iter().map(|(name, value)| (name.as_str(), text(value)));
-        all.filter(|(name, _)| self.signed_headers.contains(name)).chain(host).collect()
+    /// The request in the form that is signed. The path is `/`, which needs no escapes.
+    fn canonical(&self, head: &Parts, body: &[u8]) -> String {
+        let mut query: Vec<&str> = head.uri.query().unwrap_or_default().split('&').collect();
+        query.sort_unstable();
+        let mut headers = String::new();
+        for name in &self.signed_headers {
+            headers.extend([*name, ":", &canonical_value(head, name), "\n"]);
+        }
+        let (method, path, query) = (head.method.as_str(), head.uri.path(), query.join("&"));
+        format!("{method}\n{path}\n{query}\n{headers}\n{}\n{}", self.signed_headers.join(";"), sha256(body))
     }
+}
+
+/// A header's values, each without spaces around it and with single ones within. HTTP/2 has the host elsewhere.
+fn canonical_value(head: &Parts, name: &str) -> String {
+    let trimmed = |value: &str| value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let values: Vec<String> =
+        head.headers.get_all(name).iter().map(|value| trimmed(value.to_str().unwrap_or_default())).collect();
+    match head.uri.authority() {
+        Some(authority) if values.is_empty() && HOST.contains(&name) => authority.to_string(),
+        _ => values.join(","),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let (high, low) = digest.split_at(16);
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    format!("{:032x}{:032x}", number(high), number(low))
 }
 
 fn invalid(message: &str) -> ApiError {

@@ -3,6 +3,7 @@
 //! The connection pulls: the next event is read when the one before it is on its way, so that a slow reader holds one
 //! event and no more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,7 +22,6 @@ use super::subscriptions::Subscription;
 use super::{Api, arn, consumers, event_stream};
 use crate::limits::{EVENT_BYTES_MAX, GET_RECORDS_MAX};
 use crate::{ConsumerName, Page, Position, SequenceNumber, ShardId};
-use std::sync::Arc;
 
 /// After so long without records an event without any is sent, so that readers see where they are and connections stay.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -75,7 +75,7 @@ enum Stage {
     End,
 }
 
-pub(super) async fn subscribe(call: Call) -> Result<Answer, ApiError> {
+pub(super) fn subscribe(call: Call) -> Result<Answer, ApiError> {
     let Call { api, format, body } = call;
     let request: SubscribeToShard = format.parse(&body)?;
     let consumer = arn::consumer_in(&required(request.consumer_arn, "consumerARN")?)?;

@@ -28,11 +28,11 @@ impl Bucket {
     }
 
     /// Whether nothing is used up.
-    pub(super) fn is_free(&self, now_ms: i64) -> bool {
+    pub(super) fn is_free(self, now_ms: i64) -> bool {
         self.used_us(now_ms) == 0
     }
 
-    fn used_us(&self, now_ms: i64) -> i64 {
+    fn used_us(self, now_ms: i64) -> i64 {
         (self.free_at_us - micros(now_ms)).max(0)
     }
 }
