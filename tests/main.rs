@@ -10,6 +10,7 @@ mod differential;
 mod docs;
 mod functions;
 mod harness;
+mod kinesis_fan_out;
 mod kinesis_peers;
 mod late;
 mod live;

@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::stream::Stream;
 use crate::writer::Writer;
-use crate::{HashKey, PutError, SequenceNumber, ShardId, Store, StreamInfo};
+use crate::{Distribution, HashKey, PutError, SequenceNumber, ShardId, Store, StreamInfo};
 
 /// A record to store.
 #[derive(Clone, Debug)]
@@ -94,17 +94,27 @@ impl Store {
             return Ok(Vec::new());
         }
         let bytes = check(&info, &records)?;
-        let records = records.into_iter().map(|record| (hash_key(&record), record)).collect();
+        let records = records.into_iter().map(|record| (self.hash_key(&info, &record), record)).collect();
         let permits = u32::try_from(bytes).expect("checked against QUEUE_BYTES_MAX");
         let room = Arc::clone(self.room()).acquire_many_owned(permits).await.map_err(|_| StorageError::Stopped)?;
         let (reply, replied) = oneshot::channel();
         self.send(Command::Put(PutRequest { stream: stream.to_owned(), writer, records, reply, room }))?;
         replied.await.map_err(|_| StorageError::Stopped)?
     }
+
+    fn hash_key(&self, info: &StreamInfo, record: &PutRecord) -> HashKey {
+        match info.settings.distribution {
+            Distribution::PartitionKey => record.hash_key(),
+            Distribution::Even => HashKey::of_turn(self.take_turn()),
+        }
+    }
 }
 
-fn hash_key(record: &PutRecord) -> HashKey {
-    record.explicit_hash_key.unwrap_or_else(|| HashKey::of_partition_key(&record.partition_key))
+impl PutRecord {
+    /// What chooses its shard, unless the stream does.
+    pub(crate) fn hash_key(&self) -> HashKey {
+        self.explicit_hash_key.unwrap_or_else(|| HashKey::of_partition_key(&self.partition_key))
+    }
 }
 
 /// The memory that all records take, if each keeps to the limits.

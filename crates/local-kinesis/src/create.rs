@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::configure::check_record_bytes_max;
 use crate::error::StorageError;
 use crate::layout::{next_id_key, stream_key};
-use crate::limits::{
-    OPEN_SHARDS_MAX, RECORD_BYTES_DEFAULT, RECORD_BYTES_MAX, RETENTION_HOURS_MIN, STREAM_NAME_CHARACTERS_MAX,
-};
+use crate::limits::{OPEN_SHARDS_MAX, RETENTION_HOURS_MIN, STREAM_NAME_CHARACTERS_MAX};
 use crate::recover::open_blocks;
 use crate::stream::{Stream, Tip};
 use crate::writer::Writer;
@@ -19,6 +18,7 @@ impl Store {
     /// Creates a stream with records kept for 24 hours. It is on disk and takes records once this returns.
     pub async fn create_stream(&self, new: NewStream) -> Result<Arc<StreamInfo>, ControlError> {
         check(&new)?;
+        self.check_settings(&new)?;
         self.on_writer(move |writer| writer.create(new)).await
     }
 }
@@ -42,11 +42,7 @@ fn check(new: &NewStream) -> Result<(), ControlError> {
     if wanted > OPEN_SHARDS_MAX {
         return Err(ControlError::Limit { stream: name.clone(), what: "open shards", wanted, limit: OPEN_SHARDS_MAX });
     }
-    if !(RECORD_BYTES_DEFAULT..=RECORD_BYTES_MAX).contains(&new.record_bytes_max) {
-        let range = format!("{RECORD_BYTES_DEFAULT} to {RECORD_BYTES_MAX}");
-        let bytes = new.record_bytes_max;
-        return Err(ControlError::Invalid(format!("records of stream {name} may be {range} bytes, not {bytes}")));
-    }
+    check_record_bytes_max(name, new.record_bytes_max)?;
     tags::check(name, &new.tags)
 }
 
@@ -67,6 +63,8 @@ impl Writer {
             tags: new.tags,
             shards: (0..new.shards).zip(HashRange::split_evenly(new.shards)).map(shard).collect(),
             next_shard: new.shards,
+            consumers: BTreeMap::new(),
+            settings: new.settings,
         };
         // Made first: should the process die before the catalog knows of it, the next start deletes it.
         let blocks = open_blocks(&self.database, &self.settings, id).map_err(StorageError::from)?;

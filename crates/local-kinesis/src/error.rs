@@ -103,6 +103,15 @@ pub enum ControlError {
     /// There is one of that name.
     #[error("stream {0} already exists")]
     Exists(String),
+    /// The stream has no such consumer.
+    #[error("stream {stream} has no consumer {consumer}")]
+    NoConsumer { stream: String, consumer: String },
+    /// There is a consumer of that name.
+    #[error("stream {stream} already has a consumer {consumer}")]
+    ConsumerExists { stream: String, consumer: String },
+    /// What is not for streams in that mode.
+    #[error("{0}")]
+    Mode(String),
     /// The stream does not list that shard.
     #[error("stream {stream} has no {shard}")]
     NoShard { stream: String, shard: ShardId },

@@ -21,6 +21,13 @@ impl HashKey {
     pub fn of_partition_key(key: &str) -> Self {
         Self(u128::from_be_bytes(Md5::digest(key.as_bytes()).into()))
     }
+
+    /// Keys of consecutive numbers are spread over all keys as evenly as can be.
+    pub(crate) fn of_turn(turn: u64) -> Self {
+        /// 2^128 divided by the golden ratio: multiples of it leave no large gap.
+        const STEP: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        Self(u128::from(turn).wrapping_mul(STEP))
+    }
 }
 
 impl FromStr for HashKey {

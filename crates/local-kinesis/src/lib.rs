@@ -7,8 +7,8 @@
 //!   only,
 //! - bounded by retention: what is older is hidden at once and deleted soon.
 //!
-//! It is not replicated, does not enforce the rates of AWS's shards, checks no signatures, and knows nothing of SQL.
-//! Sequence numbers, shard ids, limits and errors are AWS's in form; see `limits`.
+//! It is not replicated and knows nothing of SQL. Sequence numbers, shard ids, limits and errors are AWS's in form; see
+//! `limits`. AWS's rates and signatures are checked where [`ApiSettings`] say so.
 //!
 //! ```text
 //! put ──► bounded queue ──► committer: sequence numbers, one batch, one sync ──► tips ──► answers
@@ -16,8 +16,11 @@
 //!                                                   read, wait_for_records ◄──────┘
 //! ```
 
+mod account;
 mod append;
 mod committer;
+mod configure;
+mod consumers;
 mod create;
 mod delete;
 mod error;
@@ -28,6 +31,7 @@ mod merge;
 mod read;
 mod recover;
 mod retention;
+mod scale;
 mod sequence;
 mod shard;
 mod split;
@@ -38,7 +42,10 @@ mod trim;
 mod wire;
 mod writer;
 
+pub use account::AccountSettings;
 pub use append::{PutRecord, Stored};
+pub use configure::{Distribution, ShardMetric, StreamSettings};
+pub use consumers::{ConsumerInfo, ConsumerName, Resource};
 pub use create::is_stream_name;
 pub use error::{ControlError, OpenError, PutError, ReadError, StorageError};
 pub use hash::{HashKey, HashRange, NotAHashKey};
@@ -48,4 +55,4 @@ pub use shard::{NotAShardId, ShardId, ShardInfo};
 pub use store::{Now, Settings, Store};
 pub use stream::{NewStream, StreamInfo, StreamMode};
 pub use trim::Trimmed;
-pub use wire::router;
+pub use wire::{AccessKey, Admitted, ApiSettings, Sleep, operation_names, router, router_with};

@@ -1,4 +1,4 @@
-//! Every bound of this crate, with its reason. Rates (1 MB/s a shard and the like) are not enforced.
+//! Every bound of this crate, with its reason. Rates (1 MB/s a shard and the like) are in `wire/quotas`.
 
 /// A record's data and partition key together, unless the stream was created with more: the AWS default.
 pub const RECORD_BYTES_DEFAULT: usize = 1024 * 1024;
@@ -16,6 +16,9 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const GET_RECORDS_MAX: usize = 10_000;
 /// Bytes of one `GetRecords`: the AWS quota.
 pub const GET_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Bytes of one event of a subscription: what a consumer is given of a shard in half a second on AWS. One record that is
+/// larger is an event all the same.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// How long a shard iterator may be used: the AWS quota.
 pub const ITERATOR_MS_MAX: i64 = 5 * 60 * 1000;
 /// How long a token of a listing may be used: the AWS quota.
@@ -30,6 +33,16 @@ pub const STREAM_NAME_CHARACTERS_MAX: usize = 128;
 pub const RETENTION_HOURS_MIN: u32 = 24;
 /// The longest retention: the AWS quota (a year).
 pub const RETENTION_HOURS_MAX: u32 = 8760;
+/// Consumers of one stream: the AWS quota.
+pub const CONSUMERS_MAX: usize = 20;
+/// Consumers of one stream on demand in an account that has committed to a minimum: the AWS quota.
+pub const CONSUMERS_ADVANTAGE_MAX: usize = 50;
+/// Bytes of a resource policy: the AWS quota.
+pub const POLICY_BYTES_MAX: usize = 20 * 1024;
+/// Warm throughput of one stream, MiB a second: the AWS quota (10 GiB).
+pub const WARM_THROUGHPUT_MIB_MAX: u32 = 10 * 1024;
+/// Streams on demand that AWS allows; told, not enforced.
+pub const ON_DEMAND_STREAMS_MAX: usize = 50;
 /// Tags of one stream: the AWS quota.
 pub const TAGS_MAX: usize = 50;
 /// Characters of a tag's key: the AWS quota.

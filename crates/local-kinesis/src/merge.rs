@@ -25,7 +25,9 @@ impl Writer {
             let reason = format!("the hash keys of {one} and {other} of stream {name} do not touch");
             return Err(ControlError::Invalid(format!("{reason}: merge neighbours only")));
         };
-        let children = self.reshard(&stream, &mut info, &[one, other], &[range])?;
+        let parents = [one, other];
+        let children = stream.replace_shards(&mut info, &parents, &[range], self.now_ms())?;
+        self.publish_reshard(&stream, info, &parents)?;
         children.first().copied().ok_or_else(|| ControlError::Invalid("a merge makes one shard".into()))
     }
 }

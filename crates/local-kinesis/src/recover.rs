@@ -11,11 +11,11 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use tokio::sync::watch;
 
 use crate::error::StorageError;
-use crate::layout::{BLOCKS_PREFIX, CATALOG, block_key, blocks_keyspace, next_id_key, stream_key};
+use crate::layout::{BLOCKS_PREFIX, CATALOG, account_key, block_key, blocks_keyspace, next_id_key, stream_key};
 use crate::store::{Now, Settings};
 use crate::stream::{Catalog, Stream, Tip};
 use crate::writer::Writer;
-use crate::{OpenError, SequenceNumber, ShardInfo, StreamInfo};
+use crate::{AccountSettings, OpenError, SequenceNumber, ShardInfo, StreamInfo};
 
 pub(crate) fn open(folder: &Path, settings: &Settings, now: Now) -> Result<Writer, OpenError> {
     // One background thread: of several, the first hands every compaction on to the others, over and over while they are
@@ -45,6 +45,11 @@ fn recover(folder: &Path, database: Database, settings: &Settings, now: Now) -> 
         Some(value) => next_id_key::decode_value(&value)
             .ok_or_else(|| StorageError::Unreadable { what: "the id of the next stream".into() })?,
     };
+    let account = match descriptions.get(account_key::KEY)? {
+        None => AccountSettings::default(),
+        Some(value) => account_key::decode_value(&value)
+            .map_err(|error| StorageError::Unreadable { what: format!("the settings of the account ({error})") })?,
+    };
     delete_orphans(&database, &catalog)?;
     let catalog = watch::Sender::new(Arc::new(catalog));
     Ok(Writer {
@@ -52,6 +57,7 @@ fn recover(folder: &Path, database: Database, settings: &Settings, now: Now) -> 
         database,
         descriptions,
         catalog,
+        account: watch::Sender::new(account),
         next_stream_id,
         settings: settings.clone(),
         now,

@@ -1,8 +1,7 @@
 //! How long records are kept.
 
 use crate::limits::{RETENTION_HOURS_MAX, RETENTION_HOURS_MIN};
-use crate::writer::Writer;
-use crate::{ControlError, Store, StreamInfo};
+use crate::{ControlError, Store};
 
 impl Store {
     /// Keeps records longer. Those that have expired already stay hidden or deleted only as far as deletion has come.
@@ -22,10 +21,8 @@ impl Store {
         fits: impl Fn(u32) -> bool + Send + 'static,
         wanted: &'static str,
     ) -> Result<(), ControlError> {
-        let name = stream.to_owned();
-        self.on_writer(move |writer| {
-            let stream = writer.stream(&name)?;
-            let old = stream.info.retention_hours;
+        self.change_stream(stream, move |info| {
+            let (name, old) = (&info.name, info.retention_hours);
             if !(RETENTION_HOURS_MIN..=RETENTION_HOURS_MAX).contains(&hours) {
                 let range = format!("{RETENTION_HOURS_MIN} to {RETENTION_HOURS_MAX}");
                 return Err(ControlError::Invalid(format!("records are kept {range} hours, not {hours}")));
@@ -34,8 +31,8 @@ impl Store {
                 let reason = format!("stream {name} keeps records {old} hours, and {hours} hours are not {wanted}");
                 return Err(ControlError::Invalid(reason));
             }
-            let info = StreamInfo { retention_hours: hours, ..StreamInfo::clone(&stream.info) };
-            Ok(Writer::replace(writer, &stream, info)?)
+            info.retention_hours = hours;
+            Ok(())
         })
         .await
     }

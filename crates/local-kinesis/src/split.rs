@@ -23,23 +23,40 @@ impl Writer {
             return Err(ControlError::Invalid(format!("{reason}: choose a key above the first")));
         }
         let ranges = [HashRange { start, end: HashKey(at.0 - 1) }, HashRange { start: at, end }];
-        let children = self.reshard(&stream, &mut info, &[shard], &ranges)?;
+        check_limit(&info, 1, 2)?;
+        let children = stream.replace_shards(&mut info, &[shard], &ranges, self.now_ms())?;
+        self.publish_reshard(&stream, info, &[shard])?;
         children.try_into().map_err(|_| ControlError::Invalid("a split makes two shards".into()))
     }
 
-    /// Closes the parents, adds a child for each range, stores and publishes it, and lastly wakes the parents' readers.
-    pub(crate) fn reshard(
+    /// Stores and publishes what came of closing those shards, and lastly wakes their readers.
+    pub(crate) fn publish_reshard(
         &mut self,
         stream: &Stream,
+        info: StreamInfo,
+        closed: &[ShardId],
+    ) -> Result<(), ControlError> {
+        self.replace(stream, info)?;
+        for tip in closed.iter().filter_map(|shard| stream.tips.get(shard)) {
+            tip.send_modify(|tip| tip.is_closed = true);
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Closes the parents in a description, and adds a child for each range.
+    pub(crate) fn replace_shards(
+        &self,
         info: &mut StreamInfo,
         parents: &[ShardId],
         ranges: &[HashRange],
+        now_ms: i64,
     ) -> Result<Vec<ShardId>, ControlError> {
-        check_limit(info, parents.len(), ranges.len())?;
-        let now_ms = self.now_ms();
         let mut highest: Option<SequenceNumber> = None;
         for shard in info.shards.iter_mut().filter(|shard| parents.contains(&shard.id)) {
-            let last = stream.tips.get(&shard.id).map_or(shard.floor(), |tip| tip.borrow().last);
+            // One that was made a moment ago has no tip yet.
+            let last = self.tips.get(&shard.id).map_or(shard.floor(), |tip| tip.borrow().last);
             let ending = last.next(now_ms);
             shard.close(ending);
             // The arrival may be one parent's and the counter the other's: a child is above both.
@@ -56,10 +73,6 @@ impl Writer {
             let starting = SequenceNumber::new(highest.arrival_ms(), highest.counter() + 1, number);
             info.shards.push(ShardInfo::new(parents.to_vec(), *range, starting));
             children.push(ShardId(number));
-        }
-        self.replace(stream, info.clone())?;
-        for tip in parents.iter().filter_map(|parent| stream.tips.get(parent)) {
-            tip.send_modify(|tip| tip.is_closed = true);
         }
         Ok(children)
     }

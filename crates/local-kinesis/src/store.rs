@@ -1,6 +1,7 @@
 //! The handle of an open store: what callers hold. It looks things up and passes changes on to the one writer.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -11,7 +12,7 @@ use crate::error::StorageError;
 use crate::limits::QUEUE_BYTES_MAX;
 use crate::stream::{Catalog, Stream};
 use crate::writer::Writer;
-use crate::{ControlError, OpenError, StreamInfo, recover};
+use crate::{AccountSettings, ControlError, OpenError, StreamInfo, recover};
 
 /// The current time, ms since 1970; may go back, which no shard's arrivals do.
 pub type Now = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -46,6 +47,9 @@ pub struct Store {
 struct Inner {
     now: Now,
     catalog: watch::Receiver<Arc<Catalog>>,
+    account: watch::Receiver<AccountSettings>,
+    /// Counts records that go to shards in turn.
+    turns: AtomicU64,
     /// Bytes that may still be queued.
     room: Arc<Semaphore>,
     /// `None` once closing.
@@ -57,11 +61,12 @@ impl Store {
     /// Opens a folder, making it if it does not exist, and starts the thread that writes.
     pub fn open(folder: &Path, settings: &Settings, now: Now) -> Result<Self, OpenError> {
         let writer = recover::open(folder, settings, Arc::clone(&now))?;
-        let catalog = writer.catalog.subscribe();
+        let (catalog, account) = (writer.catalog.subscribe(), writer.account.subscribe());
         let (queue, commands) = mpsc::channel();
         let committer = committer::start(writer, commands, settings.trim_every_ms).map_err(OpenError::Thread)?;
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        let inner = Inner { now, catalog, room, queue: Some(queue), committer: Some(committer) };
+        let turns = AtomicU64::new(0);
+        let inner = Inner { now, catalog, account, turns, room, queue: Some(queue), committer: Some(committer) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -103,6 +108,15 @@ impl Store {
         &self.inner.room
     }
 
+    pub(crate) fn account_settings(&self) -> &watch::Receiver<AccountSettings> {
+        &self.inner.account
+    }
+
+    /// A number that nobody else gets.
+    pub(crate) fn take_turn(&self) -> u64 {
+        self.inner.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub(crate) fn send(&self, command: Command) -> Result<(), StorageError> {
         let queue = self.inner.queue.as_ref().ok_or(StorageError::Stopped)?;
         queue.send(command).map_err(|_| StorageError::Stopped)
@@ -117,6 +131,27 @@ impl Store {
         // A caller that no longer waits is no reason to stop.
         self.send(Command::Change(Box::new(move |writer| drop(reply.send(work(writer))))))?;
         replied.await.map_err(|_| StorageError::Stopped)?
+    }
+}
+
+impl Store {
+    /// Changes a stream's description, if the change is fine with it: on disk and published once this returns.
+    pub(crate) async fn change_stream<T: Send + 'static>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut StreamInfo) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let name = name.to_owned();
+        self.on_writer(move |writer| {
+            let stream = writer.stream(&name)?;
+            let mut info = StreamInfo::clone(&stream.info);
+            let outcome = change(&mut info)?;
+            if info != *stream.info {
+                writer.replace(&stream, info)?;
+            }
+            Ok(outcome)
+        })
+        .await
     }
 }
 

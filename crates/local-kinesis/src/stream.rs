@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::limits::RECORD_BYTES_DEFAULT;
-use crate::{HashKey, SequenceNumber, ShardId, ShardInfo};
+use crate::{ConsumerInfo, HashKey, SequenceNumber, ShardId, ShardInfo, StreamSettings};
 
 /// Who decides how many shards there are. Nothing here reshards by itself: the mode is only kept and told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct NewStream {
     pub record_bytes_max: usize,
     /// Labels for people.
     pub tags: BTreeMap<String, String>,
+    /// What else is set from the start.
+    pub settings: StreamSettings,
 }
 
 impl NewStream {
@@ -45,6 +47,7 @@ impl NewStream {
             mode: StreamMode::Provisioned,
             record_bytes_max: RECORD_BYTES_DEFAULT,
             tags: BTreeMap::new(),
+            settings: StreamSettings::default(),
         }
     }
 }
@@ -70,6 +73,12 @@ pub struct StreamInfo {
     pub shards: Vec<ShardInfo>,
     /// The number of the next shard.
     pub next_shard: u32,
+    /// Registered consumers, by name. Earlier releases had none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumers: BTreeMap<String, ConsumerInfo>,
+    /// What else is set.
+    #[serde(default)]
+    pub settings: StreamSettings,
 }
 
 impl StreamInfo {

@@ -1,39 +1,45 @@
-//! Tags: labels of a stream, for people and their tools.
+//! Tags: labels of streams and consumers, for people and their tools.
 
 use std::collections::BTreeMap;
 
 use crate::limits::{TAG_KEY_CHARACTERS_MAX, TAG_VALUE_CHARACTERS_MAX, TAGS_MAX};
-use crate::{ControlError, Store, StreamInfo};
+use crate::{ControlError, Resource, Store, StreamInfo};
+
+type Tags = BTreeMap<String, String>;
 
 impl Store {
     /// Adds tags, and replaces those of the same key.
-    pub async fn add_tags(&self, stream: &str, tags: BTreeMap<String, String>) -> Result<(), ControlError> {
-        let name = stream.to_owned();
-        self.on_writer(move |writer| {
-            let stream = writer.stream(&name)?;
-            let mut info = StreamInfo::clone(&stream.info);
-            info.tags.extend(tags);
-            check(&name, &info.tags)?;
-            Ok(writer.replace(&stream, info)?)
+    pub async fn add_tags(&self, resource: Resource, tags: Tags) -> Result<(), ControlError> {
+        let stream = resource.stream().to_owned();
+        self.change_stream(&stream, move |info| {
+            let name = info.name.clone();
+            let kept = tags_of(info, &resource)?;
+            kept.extend(tags);
+            check(&name, kept)
         })
         .await
     }
 
     /// Removes tags; those that are not there are not missed.
-    pub async fn remove_tags(&self, stream: &str, keys: Vec<String>) -> Result<(), ControlError> {
-        let name = stream.to_owned();
-        self.on_writer(move |writer| {
-            let stream = writer.stream(&name)?;
-            let mut info = StreamInfo::clone(&stream.info);
-            info.tags.retain(|key, _| !keys.contains(key));
-            Ok(writer.replace(&stream, info)?)
+    pub async fn remove_tags(&self, resource: Resource, keys: Vec<String>) -> Result<(), ControlError> {
+        let stream = resource.stream().to_owned();
+        self.change_stream(&stream, move |info| {
+            tags_of(info, &resource)?.retain(|key, _| !keys.contains(key));
+            Ok(())
         })
         .await
     }
 }
 
-/// Whether a stream may have all these tags.
-pub(crate) fn check(stream: &str, tags: &BTreeMap<String, String>) -> Result<(), ControlError> {
+fn tags_of<'a>(info: &'a mut StreamInfo, resource: &Resource) -> Result<&'a mut Tags, ControlError> {
+    match resource {
+        Resource::Stream(_) => Ok(&mut info.tags),
+        Resource::Consumer(consumer) => Ok(&mut info.consumer_mut(consumer)?.tags),
+    }
+}
+
+/// Whether a stream, or a consumer of it, may have all these tags.
+pub(crate) fn check(stream: &str, tags: &Tags) -> Result<(), ControlError> {
     if tags.len() > TAGS_MAX {
         let (stream, wanted) = (stream.to_owned(), tags.len());
         return Err(ControlError::Limit { stream, what: "tags", wanted, limit: TAGS_MAX });

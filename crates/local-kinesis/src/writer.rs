@@ -1,7 +1,7 @@
 //! The owner of all that changes: the database, the catalog and the shards' tips. Lives on the committer thread.
 //!
-//! What it does is in the files named after it: `append`, `create`, `delete`, `split`, `merge`, `retention`, `tags`,
-//! `trim`. Each writes to disk first and publishes afterwards.
+//! What it does is in the files named after it: `append`, `create`, `delete`, `split`, `merge`, `scale`, `retention`,
+//! `tags`, `consumers`, `configure`, `account`, `trim`. Each writes to disk first and publishes afterwards.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::StorageError;
 use crate::layout::stream_key;
 use crate::store::{Now, Settings};
 use crate::stream::{Catalog, Stream};
-use crate::{ControlError, StreamInfo};
+use crate::{AccountSettings, ControlError, StreamInfo};
 
 pub(crate) struct Writer {
     pub(crate) folder: PathBuf,
@@ -22,6 +22,7 @@ pub(crate) struct Writer {
     pub(crate) descriptions: Keyspace,
     /// What everybody else sees.
     pub(crate) catalog: watch::Sender<Arc<Catalog>>,
+    pub(crate) account: watch::Sender<AccountSettings>,
     pub(crate) next_stream_id: u64,
     pub(crate) settings: Settings,
     pub(crate) now: Now,

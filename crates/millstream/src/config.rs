@@ -10,18 +10,17 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use millstream_connectors::AwsSettings;
 use millstream_core::{Duration, Options};
-use serde::Deserialize;
 
+use crate::callers::{AwsKey, Callers, Token};
 use crate::cli::ServeFlags;
-use crate::http::Role;
-use crate::usage;
+use crate::{callers, usage};
 
 const DEFAULT_FILE: &str = "millstream.toml";
 const DEFAULT_DATA: &str = "millstream-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const PREFIX: &str = "MILLSTREAM_";
 /// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "data",
     "queries",
     "listen",
@@ -33,6 +32,7 @@ const KEYS: [&str; 11] = [
     "checkpoints.dir",
     "checkpoints.interval",
     "checkpoints.retained",
+    "kinesis.enforce_limits",
 ];
 /// How often the state of a query is kept, unless something else is said.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -55,6 +55,9 @@ pub(crate) struct Config {
     pub(crate) aws: AwsSettings,
     pub(crate) checkpoints: CheckpointConfig,
     pub(crate) tokens: Vec<Token>,
+    pub(crate) aws_keys: Vec<AwsKey>,
+    /// Whether the Kinesis API has AWS's rates.
+    pub(crate) enforce_limits: bool,
 }
 
 /// Where checkpoints are kept, and how often they are taken.
@@ -64,14 +67,6 @@ pub(crate) struct CheckpointConfig {
     pub(crate) dir: Option<String>,
     pub(crate) interval: Duration,
     pub(crate) retained: usize,
-}
-
-/// A bearer token and what it allows. It has no `Debug`: tokens are not to be printed.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Token {
-    pub(crate) token: String,
-    pub(crate) role: Role,
 }
 
 /// Reads what the flags, the environment and the file say.
@@ -103,20 +98,15 @@ fn resolve(
 ) -> anyhow::Result<Config> {
     let table: toml::Table = text.parse().map_err(|error| anyhow!("{name}: {error}"))?;
     let mut values = BTreeMap::new();
-    let mut tokens = Vec::new();
-    flatten("", &table, &mut values, &mut tokens).with_context(|| name.to_owned())?;
+    let mut callers = Callers::default();
+    flatten("", &table, &mut values, &mut callers).with_context(|| name.to_owned())?;
     for key in KEYS {
         let variable = variable_of(key);
         if let Some(value) = environment(&variable) {
             values.insert(key.to_owned(), value);
         }
     }
-    if let Some(given) = environment(&variable_of("auth.tokens")) {
-        tokens = tokens_of(&given)?;
-    }
-    if let Some(empty) = tokens.iter().position(|token| token.token.is_empty()) {
-        bail!("{name}: auth.tokens: token {} is empty", empty + 1);
-    }
+    let Callers { tokens, aws_keys } = callers.or_from(environment).with_context(|| name.to_owned())?;
     let values: Options = values.into_iter().collect();
     let reader = values.reader();
     let wrong = |error: millstream_core::OptionError| anyhow!("{name}: {error}");
@@ -149,7 +139,9 @@ fn resolve(
                 given.unwrap_or(CHECKPOINTS_RETAINED)
             },
         },
+        enforce_limits: reader.flag("kinesis.enforce_limits", false).map_err(wrong)?,
         tokens,
+        aws_keys,
     };
     let insecure = flags.insecure | reader.flag("insecure", false).map_err(wrong)?;
     reader.finish().map_err(wrong)?;
@@ -191,27 +183,33 @@ fn first_of(given: Option<&str>, variables: &[&str], environment: &dyn Fn(&str) 
 
 /// A variable that looks like one of ours. It is no error: orchestrators set variables of their own making.
 fn is_unknown(variable: &str) -> bool {
-    const OTHERS: [&str; 4] =
-        ["MILLSTREAM_CONFIG", "MILLSTREAM_LOG", "MILLSTREAM_LOG_FORMAT", "MILLSTREAM_AUTH_TOKENS"];
+    const OTHERS: [&str; 5] = [
+        "MILLSTREAM_CONFIG",
+        "MILLSTREAM_LOG",
+        "MILLSTREAM_LOG_FORMAT",
+        "MILLSTREAM_AUTH_TOKENS",
+        "MILLSTREAM_AUTH_AWS_KEYS",
+    ];
     variable.starts_with(PREFIX) && !OTHERS.contains(&variable) && !KEYS.iter().any(|key| variable_of(key) == variable)
 }
 
-fn variable_of(key: &str) -> String {
+pub(crate) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "_"))
 }
 
-/// Sections become dotted keys; the tokens are taken out.
+/// Sections become dotted keys; tokens and AWS keys are taken out.
 fn flatten(
     section: &str,
     table: &toml::Table,
     values: &mut BTreeMap<String, String>,
-    tokens: &mut Vec<Token>,
+    callers: &mut Callers,
 ) -> anyhow::Result<()> {
     for (key, value) in table {
         let key = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
         match value {
-            _ if key == "auth.tokens" => *tokens = value.clone().try_into().context("auth.tokens")?,
-            toml::Value::Table(inner) => flatten(&key, inner, values, tokens)?,
+            _ if key == "auth.tokens" => callers.tokens = value.clone().try_into().context("auth.tokens")?,
+            toml::Value::Table(keys) if key == "auth.aws_keys" => callers.aws_keys = callers::aws_keys_in(keys)?,
+            toml::Value::Table(inner) => flatten(&key, inner, values, callers)?,
             toml::Value::String(text) => drop(values.insert(key, text.clone())),
             toml::Value::Integer(_) | toml::Value::Boolean(_) => drop(values.insert(key, value.to_string())),
             other => bail!("{key}: a {} given, expected a text, a number, or true or false", other.type_str()),
@@ -220,20 +218,10 @@ fn flatten(
     Ok(())
 }
 
-/// `token:role,token:role`; a token may hold colons.
-fn tokens_of(given: &str) -> anyhow::Result<Vec<Token>> {
-    let variable = variable_of("auth.tokens");
-    let one = |entry: &str| {
-        let (token, role) = entry.trim().rsplit_once(':').with_context(|| format!("{variable}: write token:role"))?;
-        let role = role.parse().map_err(|reason| anyhow!("{variable}: {reason}"))?;
-        Ok(Token { token: token.to_owned(), role })
-    };
-    given.split(',').filter(|entry| !entry.trim().is_empty()).map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Role;
 
     fn resolved(text: &str, flags: &ServeFlags, environment: &[(&str, &str)]) -> Result<Config, String> {
         let environment: BTreeMap<_, _> = environment.iter().copied().collect();

@@ -8,6 +8,7 @@
 //! ```
 
 mod bounded_run;
+mod callers;
 pub mod cli;
 mod clock;
 mod commands;

@@ -28,6 +28,8 @@ pub(crate) struct ServiceSettings {
     pub(crate) aws: AwsSettings,
     pub(crate) checkpoints: CheckpointConfig,
     pub(crate) auth: Auth,
+    /// Whether the Kinesis API has AWS's rates.
+    pub(crate) enforce_limits: bool,
 }
 
 /// Everything a request may need.
@@ -37,6 +39,7 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) auth: Auth,
+    pub(crate) enforce_limits: bool,
     pub(crate) rates: Rates,
     pub(crate) metrics: HttpMetrics,
     pub(crate) changes: EncodedChanges,
@@ -71,10 +74,21 @@ impl Service {
             .context("the engine cannot start")?;
         let (rates, metrics, changes) = <(Rates, HttpMetrics, EncodedChanges)>::default();
         let stopping = watch::Sender::new(false);
-        let auth = settings.auth;
-        let service =
-            Self { engine, connectors, store, clock, auth, rates, metrics, changes, started, folder, stopping };
-        let service = Arc::new(service);
+        let (auth, enforce_limits) = (settings.auth, settings.enforce_limits);
+        let service = Arc::new(Self {
+            engine,
+            connectors,
+            store,
+            clock,
+            auth,
+            enforce_limits,
+            rates,
+            metrics,
+            changes,
+            started,
+            folder,
+            stopping,
+        });
         sample_rates(&service);
         Ok(service)
     }

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | `catalog` | [`stream_key`] | the stream's description, JSON |
 //! | `catalog` | [`next_id_key`] | the id of the next stream |
+//! | `catalog` | [`account_key`] | what is set of the account, JSON |
 //! | `stream-<id>` | [`block_key`] | [`block`]: consecutive records of one shard |
 
+pub(crate) mod account_key;
 pub(crate) mod block;
 pub(crate) mod block_key;
 pub(crate) mod next_id_key;

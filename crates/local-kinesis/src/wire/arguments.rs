@@ -1,24 +1,14 @@
-//! Reading requests: JSON, blobs, times, and the constraints that many operations share.
+//! Reading requests: which stream is meant, and the constraints that many operations share.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use serde::de::{DeserializeOwned, Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::error::ApiError;
-use crate::{SequenceNumber, ShardId, Store, StreamInfo, is_stream_name};
-
-/// A request's members.
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::serialization(format!("the request cannot be read: {error}")))
-}
+use super::quotas::Status;
+use super::{Api, arn};
+use crate::{Resource, SequenceNumber, ShardId, StreamInfo, is_stream_name};
 
 /// A member that must be there.
 pub(super) fn required<T>(value: Option<T>, member: &str) -> Result<T, ApiError> {
@@ -41,41 +31,128 @@ pub(super) fn within(
     found.ok_or_else(|| ApiError::constraint(&value.to_string(), member, &rule()))
 }
 
-/// The name of the stream that is meant: `StreamName`, or the end of `StreamARN`.
-pub(super) fn stream_name(name: Option<&str>, arn: Option<&str>) -> Result<String, ApiError> {
-    let by_arn = arn.map(name_in_arn).transpose()?;
-    let name = match (name, by_arn) {
-        (Some(name), Some(by_arn)) if name != by_arn => {
-            return Err(ApiError::argument(format!("StreamName is {name}, but StreamARN is that of {by_arn}")));
+/// Which stream is meant: by its name, its ARN, or both where they agree.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct StreamArguments {
+    stream_name: Option<String>,
+    #[serde(rename = "StreamARN")]
+    stream_arn: Option<String>,
+    /// AWS has reserved it for times to come.
+    stream_id: Option<String>,
+}
+
+impl StreamArguments {
+    /// Whether neither name nor ARN is given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.stream_name.is_none() && self.stream_arn.is_none()
+    }
+
+    pub(super) fn name(&self) -> Result<String, ApiError> {
+        if let Some(id) = &self.stream_id {
+            check_stream_id(id)?;
         }
-        (Some(name), _) => name,
-        (None, Some(by_arn)) => by_arn,
-        (None, None) => return Err(ApiError::missing("streamName")),
+        let by_arn = self.stream_arn.as_deref().map(arn::stream_in).transpose()?;
+        let name = match (self.stream_name.as_deref(), by_arn) {
+            (Some(name), Some(by_arn)) if name != by_arn => {
+                return Err(ApiError::argument(format!("StreamName is {name}, but StreamARN is that of {by_arn}")));
+            }
+            (Some(name), _) => name,
+            (None, Some(by_arn)) => by_arn,
+            (None, None) => return Err(ApiError::missing("streamName")),
+        };
+        check_name(name, "streamName")?;
+        Ok(name.to_owned())
+    }
+
+    /// As `name`, where AWS takes an ARN alone.
+    pub(super) fn name_by_arn(&self) -> Result<String, ApiError> {
+        if self.stream_arn.is_none() {
+            return Err(ApiError::missing("streamARN"));
+        }
+        self.name()
+    }
+
+    /// As `name`; fails while an earlier change is under way.
+    pub(super) fn name_to_change(&self, api: &Api) -> Result<String, ApiError> {
+        let name = self.name()?;
+        match api.store.describe(&name).map(|info| api.status(&info)) {
+            None | Some(Status::Active) => Ok(name),
+            Some(status) => Err(ApiError::not_active(&name, status)),
+        }
+    }
+
+    /// The stream, if there is one.
+    pub(super) fn find(&self, api: &Api) -> Result<Arc<StreamInfo>, ApiError> {
+        find_stream(api, &self.name()?)
+    }
+
+    /// The stream, if there is one that takes and gives records.
+    pub(super) fn find_ready(&self, api: &Api) -> Result<Arc<StreamInfo>, ApiError> {
+        let info = self.find(api)?;
+        // AWS knows nothing of a stream's records before it is there.
+        if api.status(&info) == Status::Creating { Err(ApiError::no_stream(&info.name)) } else { Ok(info) }
+    }
+}
+
+/// Which stream or consumer is meant.
+#[derive(Deserialize)]
+pub(super) struct ResourceArguments {
+    #[serde(rename = "ResourceARN")]
+    arn: Option<String>,
+    #[serde(rename = "StreamId")]
+    stream_id: Option<String>,
+}
+
+impl ResourceArguments {
+    pub(super) fn read(&self) -> Result<Resource, ApiError> {
+        if let Some(id) = &self.stream_id {
+            check_stream_id(id)?;
+        }
+        arn::resource_in(required(self.arn.as_deref(), "resourceARN")?)
+    }
+}
+
+/// The stream of a name, if there is one.
+pub(super) fn find_stream(api: &Api, name: &str) -> Result<Arc<StreamInfo>, ApiError> {
+    api.store.describe(name).ok_or_else(|| ApiError::no_stream(name))
+}
+
+/// A natural number, if it is given.
+pub(super) fn within_u32(value: Option<i64>, member: &str) -> Result<Option<u32>, ApiError> {
+    let read = |value: i64| {
+        let rule = || ApiError::constraint(&value.to_string(), member, "Member must be a natural number of 32 bits");
+        u32::try_from(value).map_err(|_| rule())
     };
-    if !is_stream_name(name) {
-        let rule = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+ and have 1 to 128 characters";
-        return Err(ApiError::constraint(name, "streamName", rule));
-    }
-    Ok(name.to_owned())
+    value.map(read).transpose()
 }
 
-/// Region and account may be any: there is one of each here.
-fn name_in_arn(arn: &str) -> Result<&str, ApiError> {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    match parts[..] {
-        ["arn", _, "kinesis", _, _, resource] => resource.strip_prefix("stream/"),
-        _ => None,
+/// The name of a stream or consumer.
+pub(super) fn check_name(name: &str, member: &str) -> Result<(), ApiError> {
+    if is_stream_name(name) {
+        return Ok(());
     }
-    .ok_or_else(|| {
-        let rule = "Member must satisfy regular expression pattern: arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+";
-        ApiError::constraint(arn, "streamARN", rule)
-    })
+    let rule = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+ and have 1 to 128 characters";
+    Err(ApiError::constraint(name, member, rule))
 }
 
-/// The stream that is meant, if there is one.
-pub(super) fn stream(store: &Store, name: Option<&str>, arn: Option<&str>) -> Result<Arc<StreamInfo>, ApiError> {
-    let name = stream_name(name, arn)?;
-    store.describe(&name).ok_or_else(|| ApiError::no_stream(&name))
+/// Reserved, and so of no effect; but what cannot be one is a mistake.
+pub(super) fn check_stream_id(id: &str) -> Result<(), ApiError> {
+    let is_part = |part: &str, length| {
+        part.len() == length && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    match id.split_once('-') {
+        Some((first, second)) if is_part(first, 20) && is_part(second, 3) => Ok(()),
+        _ => {
+            let rule = "Member must satisfy regular expression pattern: [a-z0-9]{20}-[a-z0-9]{3}";
+            Err(ApiError::constraint(id, "streamId", rule))
+        }
+    }
+}
+
+/// Ends a request that was only to be checked.
+pub(super) fn check_dry_run(dry_run: Option<bool>) -> Result<(), ApiError> {
+    if dry_run == Some(true) { Err(ApiError::dry_run()) } else { Ok(()) }
 }
 
 /// A shard's name. Text that names none names a shard that does not exist.
@@ -86,36 +163,4 @@ pub(super) fn shard_id(text: &str) -> Result<ShardId, ApiError> {
 /// A sequence number that this store may have given out.
 pub(super) fn sequence_number(text: &str, member: &str) -> Result<SequenceNumber, ApiError> {
     text.parse().map_err(|error| ApiError::argument(format!("{member} {text} is invalid: {error}")))
-}
-
-/// Seconds since 1970, with a fraction.
-#[derive(Clone, Copy, Deserialize)]
-pub(super) struct EpochSeconds(f64);
-
-impl EpochSeconds {
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and so far from now either end will do")]
-    pub(super) fn to_ms(self) -> i64 {
-        (self.0 * 1000.0).round() as i64
-    }
-}
-
-/// Bytes in base64.
-pub(super) struct Blob(pub(super) Bytes);
-
-impl<'de> Deserialize<'de> for Blob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Base64;
-        impl Visitor<'_> for Base64 {
-            type Value = Blob;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes in base64")
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Blob, E> {
-                STANDARD.decode(text).map(|bytes| Blob(bytes.into())).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Base64)
-    }
 }

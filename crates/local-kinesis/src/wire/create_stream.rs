@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::arguments::{required, stream_name, within};
+use super::arguments::{check_name, required, within, within_u32};
 use super::error::ApiError;
-use super::{Nothing, arguments};
-use crate::limits::{ON_DEMAND_SHARDS, OPEN_SHARDS_MAX, RECORD_BYTES_DEFAULT, RECORD_BYTES_MAX};
-use crate::{NewStream, Store, StreamMode};
+use super::record_size::record_bytes_max;
+use super::stream_mode::ModeDetails;
+use super::{Api, Nothing, record_distribution};
+use crate::limits::{ON_DEMAND_SHARDS, OPEN_SHARDS_MAX};
+use crate::{NewStream, StreamMode, StreamSettings};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -19,26 +21,17 @@ pub(super) struct CreateStream {
     tags: Option<BTreeMap<String, String>>,
     #[serde(rename = "MaxRecordSizeInKiB")]
     record_kib_max: Option<i64>,
+    #[serde(rename = "WarmThroughputMiBps")]
+    warm_throughput_mib: Option<i64>,
+    record_distribution_strategy: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ModeDetails {
-    stream_mode: String,
-}
-
-pub(super) async fn create(store: &Store, request: CreateStream) -> Result<Nothing, ApiError> {
-    let name = stream_name(request.stream_name.as_deref(), None)?;
-    let mode = match request.stream_mode_details.as_ref().map(|details| details.stream_mode.as_str()) {
-        None | Some("PROVISIONED") => StreamMode::Provisioned,
-        Some("ON_DEMAND") => StreamMode::OnDemand,
-        Some(other) => {
-            let rule = "Member must satisfy enum value set: [PROVISIONED, ON_DEMAND]";
-            return Err(ApiError::constraint(other, "streamModeDetails.streamMode", rule));
-        }
-    };
+pub(super) async fn create(api: &Api, request: CreateStream) -> Result<Nothing, ApiError> {
+    let name = required(request.stream_name, "streamName")?;
+    check_name(&name, "streamName")?;
+    let mode = request.stream_mode_details.map_or(Ok(StreamMode::Provisioned), ModeDetails::read)?;
     // Above the limit is a matter of quota, not of form.
-    let count = arguments::within(request.shard_count, "shardCount", 1..=usize::MAX, 0)?;
+    let count = within(request.shard_count, "shardCount", 1..=usize::MAX, 0)?;
     let shards = match (mode, count) {
         (StreamMode::OnDemand, 0) => ON_DEMAND_SHARDS,
         (StreamMode::OnDemand, _) => {
@@ -47,10 +40,16 @@ pub(super) async fn create(store: &Store, request: CreateStream) -> Result<Nothi
         (StreamMode::Provisioned, 0) => required(None, "shardCount")?,
         (StreamMode::Provisioned, count) => u32::try_from(count.min(OPEN_SHARDS_MAX + 1)).unwrap_or(u32::MAX),
     };
-    let kib = |bytes: usize| bytes / 1024;
-    let bounds = kib(RECORD_BYTES_DEFAULT)..=kib(RECORD_BYTES_MAX);
-    let record_kib = within(request.record_kib_max, "maxRecordSizeInKiB", bounds, kib(RECORD_BYTES_DEFAULT))?;
+    let settings = StreamSettings {
+        warm_throughput_mib: within_u32(request.warm_throughput_mib, "warmThroughputMiBps")?,
+        distribution: {
+            let given = request.record_distribution_strategy.as_deref();
+            given.map(record_distribution::read).transpose()?.unwrap_or_default()
+        },
+        ..StreamSettings::default()
+    };
+    let record_bytes_max = record_bytes_max(request.record_kib_max)?;
     let tags = request.tags.unwrap_or_default();
-    store.create_stream(NewStream { name, shards, mode, record_bytes_max: record_kib * 1024, tags }).await?;
+    api.store.create_stream(NewStream { name, shards, mode, record_bytes_max, tags, settings }).await?;
     Ok(Nothing {})
 }

@@ -1,9 +1,14 @@
 //! Errors as AWS names them, and which of ours is which.
 
+use super::quotas::Status;
 use crate::{ControlError, PutError, ReadError, StorageError};
 
+/// Also the code of a single record that was refused.
+pub(super) const THROUGHPUT_EXCEEDED: &str = "ProvisionedThroughputExceededException";
+
 /// What goes to the client.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct ApiError {
     pub(super) name: &'static str,
     pub(super) status: u16,
@@ -20,7 +25,47 @@ impl ApiError {
     }
 
     pub(super) fn no_stream(name: &str) -> Self {
-        Self::not_found(format!("Stream {name} under account {} not found.", super::shapes::ACCOUNT))
+        Self::not_found(format!("Stream {name} under account {} not found.", super::arn::ACCOUNT))
+    }
+
+    pub(super) fn no_consumer(stream: &str, name: &str) -> Self {
+        Self::not_found(format!("Consumer {name} of stream {stream} under account {} not found.", super::arn::ACCOUNT))
+    }
+
+    pub(super) fn in_use(message: impl Into<String>) -> Self {
+        Self::new("ResourceInUseException", 400, message)
+    }
+
+    /// A stream that is still busy with an earlier change.
+    pub(super) fn not_active(stream: &str, status: Status) -> Self {
+        let what = format!("Stream {stream} under account {} not ACTIVE", super::arn::ACCOUNT);
+        Self::in_use(format!("{what}, instead in state {}", status.name()))
+    }
+
+    /// Calls that come too fast.
+    pub(super) fn rate(what: &str) -> Self {
+        let account = super::arn::ACCOUNT;
+        Self::new("LimitExceededException", 400, format!("Rate exceeded for {what} under account {account}."))
+    }
+
+    /// A shard that takes or gives no more now.
+    pub(super) fn throughput(message: impl Into<String>) -> Self {
+        Self::new(THROUGHPUT_EXCEEDED, 400, message)
+    }
+
+    /// A caller who is not let in.
+    pub(super) fn caller(name: &'static str, message: impl Into<String>) -> Self {
+        Self::new(name, 400, message)
+    }
+
+    pub(super) fn dry_run() -> Self {
+        let message = "The request was rejected because the DryRun parameter was specified.";
+        Self::new("DryRunOperationException", 400, message)
+    }
+
+    /// A name that is not one of a set.
+    pub(super) fn not_one_of(value: &str, member: &str, set: &str) -> Self {
+        Self::constraint(value, member, &format!("Member must satisfy enum value set: [{set}]"))
     }
 
     pub(super) fn argument(message: impl Into<String>) -> Self {
@@ -79,8 +124,10 @@ impl From<ControlError> for ApiError {
         let message = error.to_string();
         match error {
             ControlError::NoStream(name) => Self::no_stream(&name),
+            ControlError::NoConsumer { stream, consumer } => Self::no_consumer(&stream, &consumer),
             ControlError::NoShard { .. } => Self::not_found(message),
-            ControlError::Exists(_) => Self::new("ResourceInUseException", 400, message),
+            ControlError::Exists(_) | ControlError::ConsumerExists { .. } => Self::in_use(message),
+            ControlError::Mode(_) => Self::new("ValidationException", 400, message),
             ControlError::Limit { .. } => Self::new("LimitExceededException", 400, message),
             ControlError::ShardClosed { .. } | ControlError::Invalid(_) => Self::argument(message),
             ControlError::Storage(error) => error.into(),

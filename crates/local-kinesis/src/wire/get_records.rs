@@ -2,19 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{required, within};
-use super::encode;
+use super::Api;
+use super::arguments::{StreamArguments, check_dry_run, required, within};
 use super::error::ApiError;
 use super::get_shard_iterator::ShardIterator;
-use super::shapes::{Base64, HashKeyRange, Timestamp};
+use super::operations::{Answer, Call};
+use super::shapes::{ChildShard, RecordShape};
 use crate::limits::{GET_BYTES_MAX, GET_RECORDS_MAX};
-use crate::{Record, SequenceNumber, ShardId, ShardInfo, Store};
+use crate::{Page, StreamInfo};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GetRecords {
     shard_iterator: Option<String>,
     limit: Option<i64>,
+    #[serde(flatten)]
+    stream: StreamArguments,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -28,61 +32,49 @@ struct Got<'a> {
     child_shards: Vec<ChildShard>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RecordShape<'a> {
-    sequence_number: SequenceNumber,
-    approximate_arrival_timestamp: Timestamp,
-    data: Base64<'a>,
-    partition_key: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ChildShard {
-    shard_id: ShardId,
-    parent_shards: Vec<ShardId>,
-    hash_key_range: HashKeyRange,
-}
-
-/// The reply, written: it may be large, and reading it may wait for the disk, so that it has a thread of its own.
-pub(super) async fn get(store: Store, request: GetRecords) -> Result<Vec<u8>, ApiError> {
-    let read = tokio::task::spawn_blocking(move || read(&store, &request));
+/// The reply may be large, and reading it may wait for the disk, so that it has a thread of its own.
+pub(super) async fn get(call: Call) -> Result<Answer, ApiError> {
+    let read = tokio::task::spawn_blocking(move || read(&call));
     read.await.map_err(|error| ApiError::internal(format!("reading was broken off: {error}")))?
 }
 
-fn read(store: &Store, request: &GetRecords) -> Result<Vec<u8>, ApiError> {
+fn read(call: &Call) -> Result<Answer, ApiError> {
+    let (api, request) = (&call.api, call.format.parse::<GetRecords>(&call.body)?);
     let limit = within(request.limit, "limit", 1..=GET_RECORDS_MAX, GET_RECORDS_MAX)?;
-    let now_ms = store.now_ms();
-    let text = required(request.shard_iterator.as_deref(), "shardIterator")?;
-    let mut iterator = ShardIterator::open(text, now_ms)?;
-    store
-        .describe(&iterator.stream)
-        .filter(|info| info.id == iterator.id)
-        .ok_or_else(|| ApiError::no_stream(&iterator.stream))?;
-    let page = store.read(&iterator.stream, iterator.shard, iterator.position, limit, GET_BYTES_MAX)?;
+    let now_ms = api.store.now_ms();
+    let mut iterator = ShardIterator::open(required(request.shard_iterator.as_deref(), "shardIterator")?, now_ms)?;
+    check_stream(&request.stream, &iterator)?;
+    let info = api.store.describe(&iterator.stream).filter(|info| info.id == iterator.id);
+    let info = info.ok_or_else(|| ApiError::no_stream(&iterator.stream))?;
+    check_dry_run(request.dry_run)?;
+    let page = read_within_quotas(api, &info, &iterator, limit, now_ms)?;
     (iterator.position, iterator.issued_ms) = (page.next, now_ms);
-    encode(&Got {
-        records: page.records().map(RecordShape::from).collect(),
+    let got = Got {
+        records: page.records().map(|record| RecordShape::new(record, (&*info).into())).collect(),
         next_shard_iterator: (!page.end_of_shard).then(|| iterator.seal()),
         millis_behind_latest: page.millis_behind_latest,
         child_shards: page.children.iter().map(ChildShard::from).collect(),
-    })
+    };
+    Answer::whole(call.format, &got)
 }
 
-impl<'a> From<Record<'a>> for RecordShape<'a> {
-    fn from(record: Record<'a>) -> Self {
-        Self {
-            sequence_number: record.sequence_number,
-            approximate_arrival_timestamp: Timestamp(record.arrival_ms),
-            data: Base64(record.data),
-            partition_key: record.partition_key,
-        }
+fn check_stream(named: &StreamArguments, iterator: &ShardIterator) -> Result<(), ApiError> {
+    if !named.is_empty() && named.name()? != iterator.stream {
+        let of = &iterator.stream;
+        return Err(ApiError::argument(format!("the ShardIterator is of stream {of}, and StreamARN of another")));
     }
+    Ok(())
 }
 
-impl From<&ShardInfo> for ChildShard {
-    fn from(shard: &ShardInfo) -> Self {
-        Self { shard_id: shard.id, parent_shards: shard.parents.clone(), hash_key_range: shard.range.into() }
-    }
+fn read_within_quotas(
+    api: &Api,
+    info: &StreamInfo,
+    iterator: &ShardIterator,
+    limit: usize,
+    now_ms: i64,
+) -> Result<Page, ApiError> {
+    api.quotas.begin_read(info, iterator.shard, now_ms)?;
+    let page = api.store.read(&iterator.stream, iterator.shard, iterator.position, limit, GET_BYTES_MAX)?;
+    api.quotas.end_read(info, iterator.shard, &page, now_ms);
+    Ok(page)
 }

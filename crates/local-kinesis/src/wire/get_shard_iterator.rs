@@ -2,22 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{EpochSeconds, required, sequence_number, shard_id, stream};
+use super::arguments::{StreamArguments, check_dry_run, required, shard_id};
 use super::error::ApiError;
-use super::token;
+use super::position::Start;
+use super::scalars::Timestamp;
+use super::{Api, token};
 use crate::limits::ITERATOR_MS_MAX;
-use crate::{Position, ShardId, Store};
+use crate::{Position, ShardId};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct GetShardIterator {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     shard_id: Option<String>,
     shard_iterator_type: Option<String>,
     starting_sequence_number: Option<String>,
-    timestamp: Option<EpochSeconds>,
+    timestamp: Option<Timestamp>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -42,8 +44,8 @@ impl ShardIterator {
         let iterator: Self = token::open(text).ok_or_else(|| ApiError::argument("Invalid ShardIterator."))?;
         let age_ms = now_ms - iterator.issued_ms;
         if age_ms > ITERATOR_MS_MAX {
-            let age = format!("Iterator expired. It is {age_ms} ms old, and {ITERATOR_MS_MAX} ms are tolerated");
-            return Err(ApiError::expired_iterator(format!("{age}: get a new one")));
+            let age = format!("The iterator is {age_ms} ms old while the maximum allowed age is {ITERATOR_MS_MAX} ms");
+            return Err(ApiError::expired_iterator(format!("Iterator expired. {age}: get a new one.")));
         }
         Ok(iterator)
     }
@@ -53,33 +55,20 @@ impl ShardIterator {
     }
 }
 
-pub(super) fn get(store: &Store, request: &GetShardIterator) -> Result<Got, ApiError> {
+pub(super) fn get(api: &Api, request: GetShardIterator) -> Result<Got, ApiError> {
     let shard = shard_id(required(request.shard_id.as_deref(), "shardId")?)?;
-    let kind = required(request.shard_iterator_type.as_deref(), "shardIteratorType")?;
-    let number = || match request.starting_sequence_number.as_deref() {
-        Some(text) => sequence_number(text, "StartingSequenceNumber"),
-        None => Err(ApiError::argument(format!("{kind} needs a StartingSequenceNumber"))),
+    let start = Start {
+        kind: required(request.shard_iterator_type.as_deref(), "shardIteratorType")?,
+        kind_member: "shardIteratorType",
+        number: request.starting_sequence_number.as_deref(),
+        number_member: "StartingSequenceNumber",
+        timestamp: request.timestamp,
     };
-    let position = match kind {
-        "AT_SEQUENCE_NUMBER" => Position::At(number()?),
-        "AFTER_SEQUENCE_NUMBER" => Position::After(number()?),
-        _ if request.starting_sequence_number.is_some() => {
-            return Err(ApiError::argument(format!("{kind} takes no StartingSequenceNumber")));
-        }
-        "TRIM_HORIZON" => Position::TrimHorizon,
-        "LATEST" => Position::Latest,
-        "AT_TIMESTAMP" => {
-            let seconds = request.timestamp.ok_or_else(|| ApiError::argument("AT_TIMESTAMP needs a Timestamp"))?;
-            Position::AtTimestamp(seconds.to_ms())
-        }
-        other => {
-            let set = "AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP";
-            let rule = format!("Member must satisfy enum value set: [{set}]");
-            return Err(ApiError::constraint(other, "shardIteratorType", &rule));
-        }
-    };
-    let info = stream(store, request.stream_name.as_deref(), request.stream_arn.as_deref())?;
-    let position = store.pin(&info.name, shard, position)?;
-    let iterator = ShardIterator { stream: info.name.clone(), id: info.id, shard, position, issued_ms: store.now_ms() };
+    let position = start.read()?;
+    let info = request.stream.find_ready(api)?;
+    let (position, now_ms) = (api.store.pin(&info.name, shard, position)?, api.store.now_ms());
+    api.quotas.take_iterator(&info, shard, now_ms)?;
+    check_dry_run(request.dry_run)?;
+    let iterator = ShardIterator { stream: info.name.clone(), id: info.id, shard, position, issued_ms: now_ms };
     Ok(Got { shard_iterator: iterator.seal() })
 }

@@ -2,23 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{EpochSeconds, required, shard_id, stream, within};
+use super::arguments::{StreamArguments, required, shard_id, within};
 use super::error::ApiError;
+use super::scalars::Timestamp;
 use super::shapes::Shard;
-use super::token;
+use super::{Api, token};
 use crate::limits::LISTING_TOKEN_MS_MAX;
-use crate::{ShardId, ShardInfo, Store, StreamInfo};
+use crate::{ShardId, ShardInfo, StreamInfo};
 
 /// Shards of one reply, unless told: the AWS default.
 const SHARDS_DEFAULT: usize = 1000;
 const SHARDS_MAX: usize = 10_000;
+/// Of one stream: the AWS quota.
+const LISTINGS_PER_SECOND: u32 = 1000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListShards {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     next_token: Option<String>,
     exclusive_start_shard_id: Option<String>,
     max_results: Option<i64>,
@@ -30,7 +32,7 @@ pub(super) struct ListShards {
 struct ShardFilter {
     r#type: Option<String>,
     shard_id: Option<String>,
-    timestamp: Option<EpochSeconds>,
+    timestamp: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -61,15 +63,16 @@ struct Cursor {
     issued_ms: i64,
 }
 
-pub(super) fn list(store: &Store, request: ListShards) -> Result<Listed, ApiError> {
+pub(super) fn list(api: &Api, request: ListShards) -> Result<Listed, ApiError> {
     let max = within(request.max_results, "maxResults", 1..=SHARDS_MAX, SHARDS_DEFAULT)?;
-    let now_ms = store.now_ms();
+    let now_ms = api.store.now_ms();
     let mut cursor = match &request.next_token {
         Some(text) => resume(&request, text, now_ms)?,
-        None => begin(store, request, now_ms)?,
+        None => begin(api, request, now_ms)?,
     };
-    let info = store.describe(&cursor.stream).filter(|info| info.id == cursor.id);
+    let info = api.store.describe(&cursor.stream).filter(|info| info.id == cursor.id);
     let info = info.ok_or_else(|| ApiError::no_stream(&cursor.stream))?;
+    api.quotas.take_stream("ListShards", &info, LISTINGS_PER_SECOND, now_ms)?;
     let mut left = info
         .shards
         .iter()
@@ -82,7 +85,7 @@ pub(super) fn list(store: &Store, request: ListShards) -> Result<Listed, ApiErro
 }
 
 fn resume(request: &ListShards, text: &str, now_ms: i64) -> Result<Cursor, ApiError> {
-    if request.stream_name.is_some() || request.stream_arn.is_some() {
+    if !request.stream.is_empty() {
         return Err(ApiError::argument("NextToken and StreamName cannot be provided together."));
     }
     if request.exclusive_start_shard_id.is_some() || request.shard_filter.is_some() {
@@ -98,9 +101,9 @@ fn resume(request: &ListShards, text: &str, now_ms: i64) -> Result<Cursor, ApiEr
     Ok(cursor)
 }
 
-fn begin(store: &Store, request: ListShards, now_ms: i64) -> Result<Cursor, ApiError> {
+fn begin(api: &Api, request: ListShards, now_ms: i64) -> Result<Cursor, ApiError> {
     let mut after = request.exclusive_start_shard_id.as_deref().map(shard_id).transpose()?;
-    let info = stream(store, request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+    let info = request.stream.find(api)?;
     let filter = match request.shard_filter {
         None => Filter::All,
         Some(filter) if filter.r#type.as_deref() == Some("AFTER_SHARD_ID") => {
@@ -118,7 +121,7 @@ impl ShardFilter {
         let kind = required(self.r#type, "shardFilter.type")?;
         let timestamp_ms = || {
             let seconds = self.timestamp.ok_or_else(|| ApiError::argument("the ShardFilter needs a Timestamp"))?;
-            Ok::<_, ApiError>(seconds.to_ms().max(horizon_ms))
+            Ok::<_, ApiError>(seconds.0.max(horizon_ms))
         };
         match kind.as_str() {
             "AT_TRIM_HORIZON" => Ok(Filter::OpenAt(horizon_ms)),
@@ -128,8 +131,7 @@ impl ShardFilter {
             "FROM_TIMESTAMP" => Ok(Filter::OpenSince(timestamp_ms()?)),
             other => {
                 let set = "AFTER_SHARD_ID, AT_TRIM_HORIZON, FROM_TRIM_HORIZON, AT_LATEST, AT_TIMESTAMP, FROM_TIMESTAMP";
-                let rule = format!("Member must satisfy enum value set: [{set}]");
-                Err(ApiError::constraint(other, "shardFilter.type", &rule))
+                Err(ApiError::not_one_of(other, "shardFilter.type", set))
             }
         }
     }

@@ -1,31 +1,36 @@
 //! `PutRecord` and `PutRecords`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Blob, required, sequence_number, stream_name};
-use super::error::ApiError;
+use super::Api;
+use super::arguments::{StreamArguments, check_dry_run, required, sequence_number};
+use super::error::{ApiError, THROUGHPUT_EXCEEDED};
+use super::scalars::Blob;
+use super::shapes::EncryptionType;
 use crate::limits::{PUT_BYTES_MAX, PUT_RECORDS_MAX};
-use crate::{HashKey, PutError, PutRecord, SequenceNumber, ShardId, Store, Stored};
+use crate::{HashKey, PutError, PutRecord, SequenceNumber, ShardId, Stored, StreamInfo};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PutOne {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     data: Option<Blob>,
     partition_key: Option<String>,
     explicit_hash_key: Option<String>,
     sequence_number_for_ordering: Option<String>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct PutAll {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     records: Option<Vec<Entry>>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +44,14 @@ struct Entry {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Put {
+    #[serde(flatten)]
+    place: Place,
+    encryption_type: EncryptionType,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Place {
     shard_id: ShardId,
     sequence_number: SequenceNumber,
 }
@@ -48,13 +61,14 @@ pub(super) struct Put {
 pub(super) struct PutMany {
     failed_record_count: usize,
     records: Vec<Outcome>,
+    encryption_type: EncryptionType,
 }
 
 /// What became of one record.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome {
-    Stored(Put),
+    Stored(Place),
     #[serde(rename_all = "PascalCase")]
     Failed {
         error_code: &'static str,
@@ -62,27 +76,28 @@ enum Outcome {
     },
 }
 
-impl From<Stored> for Put {
+impl From<Stored> for Place {
     fn from(stored: Stored) -> Self {
         Self { shard_id: stored.shard, sequence_number: stored.sequence_number }
     }
 }
 
 /// Numbers only ever grow in a shard, so that `SequenceNumberForOrdering` is met by itself.
-pub(super) async fn put_one(store: &Store, request: PutOne) -> Result<Put, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+pub(super) async fn put_one(api: &Api, request: PutOne) -> Result<Put, ApiError> {
     if let Some(number) = request.sequence_number_for_ordering {
         sequence_number(&number, "SequenceNumberForOrdering")?;
     }
     let PutOne { data, partition_key, explicit_hash_key, .. } = request;
     let record = Entry { data, partition_key, explicit_hash_key }.read("")?;
-    let stored = store.put(&stream, vec![record]).await?;
+    let info = request.stream.find_ready(api)?;
+    check_dry_run(request.dry_run)?;
+    api.quotas.take_write(&info, &record, api.store.now_ms()).map_err(ApiError::throughput)?;
+    let stored = api.store.put(&info.name, vec![record]).await?;
     let stored = stored.first().copied().ok_or_else(|| ApiError::internal("the record got no sequence number"))?;
-    Ok(stored.into())
+    Ok(Put { place: stored.into(), encryption_type: (&*info).into() })
 }
 
-pub(super) async fn put_all(store: &Store, request: PutAll) -> Result<PutMany, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+pub(super) async fn put_all(api: &Api, request: PutAll) -> Result<PutMany, ApiError> {
     let entries = required(request.records, "records")?;
     let count = entries.len();
     if !(1..=PUT_RECORDS_MAX).contains(&count) {
@@ -98,19 +113,46 @@ pub(super) async fn put_all(store: &Store, request: PutAll) -> Result<PutMany, A
     if bytes > PUT_BYTES_MAX {
         return Err(ApiError::argument(format!("the records have {bytes} bytes, and {PUT_BYTES_MAX} is the limit")));
     }
-    match store.put(&stream, records).await {
-        Ok(stored) => {
-            let records = stored.into_iter().map(|stored| Outcome::Stored(stored.into())).collect();
-            Ok(PutMany { failed_record_count: 0, records })
-        }
+    let info = request.stream.find_ready(api)?;
+    check_dry_run(request.dry_run)?;
+    let (admitted, mut refused) = admit(api, &info, records);
+    let mut stored = match api.store.put(&info.name, admitted).await {
+        Ok(stored) => Ok(stored.into_iter()),
         // The request was right and the disk was not: AWS tells so for each record.
-        Err(PutError::Storage(error)) => {
-            let message = error.to_string();
-            let failed = || Outcome::Failed { error_code: "InternalFailure", error_message: message.clone() };
-            Ok(PutMany { failed_record_count: count, records: (0..count).map(|_| failed()).collect() })
-        }
-        Err(refused) => Err(refused.into()),
+        Err(PutError::Storage(error)) => Err(error.to_string()),
+        Err(refused) => return Err(refused.into()),
+    };
+    let outcome = |index| match (refused.remove(&index), &mut stored) {
+        (Some(error_message), _) => Outcome::Failed { error_code: THROUGHPUT_EXCEEDED, error_message },
+        (None, Ok(stored)) => stored.next().map_or_else(|| failed("the record got no sequence number"), stored_at),
+        (None, Err(message)) => failed(message),
+    };
+    let records: Vec<Outcome> = (0..count).map(outcome).collect();
+    let failed_record_count = records.iter().filter(|record| matches!(record, Outcome::Failed { .. })).count();
+    Ok(PutMany { failed_record_count, records, encryption_type: (&*info).into() })
+}
+
+fn stored_at(stored: Stored) -> Outcome {
+    Outcome::Stored(stored.into())
+}
+
+fn failed(message: &str) -> Outcome {
+    Outcome::Failed { error_code: "InternalFailure", error_message: message.to_owned() }
+}
+
+/// The records that their shards take now, and why not the others, by their index.
+fn admit(api: &Api, info: &StreamInfo, records: Vec<PutRecord>) -> (Vec<PutRecord>, BTreeMap<usize, String>) {
+    if !api.quotas.are_enforced() {
+        return (records, BTreeMap::new());
     }
+    let (mut admitted, mut refused, now_ms) = (Vec::new(), BTreeMap::new(), api.store.now_ms());
+    for (index, record) in records.into_iter().enumerate() {
+        match api.quotas.take_write(info, &record, now_ms) {
+            Ok(()) => admitted.push(record),
+            Err(reason) => drop(refused.insert(index, reason)),
+        }
+    }
+    (admitted, refused)
 }
 
 impl Entry {

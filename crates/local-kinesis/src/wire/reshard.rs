@@ -2,17 +2,15 @@
 
 use serde::Deserialize;
 
-use super::Nothing;
-use super::arguments::{required, shard_id, stream_name};
+use super::arguments::{StreamArguments, required, shard_id};
 use super::error::ApiError;
-use crate::Store;
+use super::{Api, Nothing};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SplitShard {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     shard_to_split: Option<String>,
     new_starting_hash_key: Option<String>,
 }
@@ -20,27 +18,28 @@ pub(super) struct SplitShard {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct MergeShards {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     shard_to_merge: Option<String>,
     adjacent_shard_to_merge: Option<String>,
 }
 
-pub(super) async fn split(store: &Store, request: SplitShard) -> Result<Nothing, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+pub(super) async fn split(api: &Api, request: SplitShard) -> Result<Nothing, ApiError> {
+    let stream = request.stream.name_to_change(api)?;
     let shard = shard_id(&required(request.shard_to_split, "shardToSplit")?)?;
     let key = required(request.new_starting_hash_key, "newStartingHashKey")?;
     let rule = "Member must satisfy regular expression pattern: 0|([1-9]\\d{0,38})";
     let key = key.parse().map_err(|_| ApiError::constraint(&key, "newStartingHashKey", rule))?;
-    store.split_shard(&stream, shard, key).await?;
+    api.store.split_shard(&stream, shard, key).await?;
+    api.changed(&stream);
     Ok(Nothing {})
 }
 
-pub(super) async fn merge(store: &Store, request: MergeShards) -> Result<Nothing, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+pub(super) async fn merge(api: &Api, request: MergeShards) -> Result<Nothing, ApiError> {
+    let stream = request.stream.name_to_change(api)?;
     let one = shard_id(&required(request.shard_to_merge, "shardToMerge")?)?;
     let other = shard_id(&required(request.adjacent_shard_to_merge, "adjacentShardToMerge")?)?;
-    store.merge_shards(&stream, one, other).await?;
+    api.store.merge_shards(&stream, one, other).await?;
+    api.changed(&stream);
     Ok(Nothing {})
 }

@@ -2,35 +2,39 @@
 
 use serde::Deserialize;
 
-use super::Nothing;
-use super::arguments::{required, stream_name};
+use super::arguments::{StreamArguments, required};
 use super::error::ApiError;
-use crate::Store;
+use super::{Api, Nothing};
+
+/// Of one stream: the AWS quota.
+const CHANGES_PER_SECOND: u32 = 5;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Retention {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     retention_period_hours: Option<i64>,
 }
 
-pub(super) async fn increase(store: &Store, request: Retention) -> Result<Nothing, ApiError> {
-    let (stream, hours) = request.read()?;
-    store.increase_retention(&stream, hours).await?;
+pub(super) async fn increase(api: &Api, request: Retention) -> Result<Nothing, ApiError> {
+    let (stream, hours) = request.read(api, "IncreaseStreamRetentionPeriod")?;
+    api.store.increase_retention(&stream, hours).await?;
+    api.changed(&stream);
     Ok(Nothing {})
 }
 
-pub(super) async fn decrease(store: &Store, request: Retention) -> Result<Nothing, ApiError> {
-    let (stream, hours) = request.read()?;
-    store.decrease_retention(&stream, hours).await?;
+pub(super) async fn decrease(api: &Api, request: Retention) -> Result<Nothing, ApiError> {
+    let (stream, hours) = request.read(api, "DecreaseStreamRetentionPeriod")?;
+    api.store.decrease_retention(&stream, hours).await?;
+    api.changed(&stream);
     Ok(Nothing {})
 }
 
 impl Retention {
-    fn read(self) -> Result<(String, u32), ApiError> {
-        let stream = stream_name(self.stream_name.as_deref(), self.stream_arn.as_deref())?;
+    fn read(self, api: &Api, operation: &'static str) -> Result<(String, u32), ApiError> {
+        let stream = self.stream.name_to_change(api)?;
+        api.take_per_second(operation, &stream, CHANGES_PER_SECOND)?;
         let hours = required(self.retention_period_hours, "retentionPeriodHours")?;
         // What does not fit is out of range either way.
         Ok((stream, u32::try_from(hours.max(0)).unwrap_or(u32::MAX)))

@@ -1,38 +1,9 @@
 //! Members that several replies have in common.
 
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use crate::{HashRange, SequenceNumber, ShardId, ShardInfo, StreamInfo, StreamMode};
-
-/// The account that everything here belongs to.
-pub(super) const ACCOUNT: &str = "000000000000";
-const REGION: &str = "us-east-1";
-
-pub(super) fn arn(stream: &str) -> String {
-    format!("arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{stream}")
-}
-
-/// A point in time as the protocol has it: seconds since 1970, milliseconds behind the point.
-#[derive(Clone, Copy)]
-pub(super) struct Timestamp(pub(super) i64);
-
-impl Serialize for Timestamp {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 need 41 of 53 bits")]
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0 as f64 / 1000.0)
-    }
-}
-
-/// Bytes, in base64.
-pub(super) struct Base64<'a>(pub(super) &'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-    }
-}
+use super::scalars::{BlobOf, Timestamp};
+use crate::{HashRange, Record, SequenceNumber, ShardId, ShardInfo, StreamInfo, StreamMode};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -92,5 +63,92 @@ pub(super) struct StreamModeDetails {
 impl From<&StreamInfo> for StreamModeDetails {
     fn from(info: &StreamInfo) -> Self {
         Self { stream_mode: info.mode }
+    }
+}
+
+/// Whether records are said to be encrypted.
+#[derive(Clone, Copy, Serialize)]
+pub(super) enum EncryptionType {
+    #[serde(rename = "NONE")]
+    None,
+    #[serde(rename = "KMS")]
+    Kms,
+}
+
+impl From<&StreamInfo> for EncryptionType {
+    fn from(info: &StreamInfo) -> Self {
+        if info.settings.encryption_key.is_some() { Self::Kms } else { Self::None }
+    }
+}
+
+/// Write throughput that is to be ready, MiB a second.
+#[derive(Serialize)]
+pub(super) struct WarmThroughput {
+    #[serde(rename = "TargetMiBps")]
+    target: u32,
+    #[serde(rename = "CurrentMiBps")]
+    current: u32,
+}
+
+impl WarmThroughput {
+    pub(super) fn reached(mib: u32) -> Self {
+        Self { target: mib, current: mib }
+    }
+
+    pub(super) fn changing(current: u32, target: u32) -> Self {
+        Self { target, current }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag {
+    key: String,
+    value: String,
+}
+
+impl From<(String, String)> for Tag {
+    fn from((key, value): (String, String)) -> Self {
+        Self { key, value }
+    }
+}
+
+/// A record as it is read.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RecordShape<'a> {
+    sequence_number: SequenceNumber,
+    approximate_arrival_timestamp: Timestamp,
+    data: BlobOf<'a>,
+    partition_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption_type: Option<EncryptionType>,
+}
+
+impl<'a> RecordShape<'a> {
+    /// AWS names the encryption of records that are encrypted.
+    pub(super) fn new(record: Record<'a>, encryption_type: EncryptionType) -> Self {
+        Self {
+            sequence_number: record.sequence_number,
+            approximate_arrival_timestamp: Timestamp(record.arrival_ms),
+            data: BlobOf(record.data),
+            partition_key: record.partition_key,
+            encryption_type: Some(encryption_type).filter(|kind| matches!(kind, EncryptionType::Kms)),
+        }
+    }
+}
+
+/// A shard to read after its parents.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ChildShard {
+    shard_id: ShardId,
+    parent_shards: Vec<ShardId>,
+    hash_key_range: HashKeyRange,
+}
+
+impl From<&ShardInfo> for ChildShard {
+    fn from(shard: &ShardInfo) -> Self {
+        Self { shard_id: shard.id, parent_shards: shard.parents.clone(), hash_key_range: shard.range.into() }
     }
 }

@@ -4,36 +4,34 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Nothing;
-use super::arguments::{required, stream, stream_name, within};
+use super::arguments::{StreamArguments, required, within};
 use super::error::ApiError;
-use crate::Store;
+use super::shapes::Tag;
+use super::{Api, Nothing};
+use crate::Resource;
 use crate::limits::TAGS_MAX;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct AddTags {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct RemoveTags {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     tag_keys: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListTags {
-    stream_name: Option<String>,
-    #[serde(rename = "StreamARN")]
-    stream_arn: Option<String>,
+    #[serde(flatten)]
+    stream: StreamArguments,
     exclusive_start_tag_key: Option<String>,
     limit: Option<i64>,
 }
@@ -45,31 +43,24 @@ pub(super) struct Listed {
     has_more_tags: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tag {
-    key: String,
-    value: String,
-}
-
-pub(super) async fn add(store: &Store, request: AddTags) -> Result<Nothing, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
-    store.add_tags(&stream, required(request.tags, "tags")?).await?;
+pub(super) async fn add(api: &Api, request: AddTags) -> Result<Nothing, ApiError> {
+    let stream = request.stream.name()?;
+    api.store.add_tags(Resource::Stream(stream), required(request.tags, "tags")?).await?;
     Ok(Nothing {})
 }
 
-pub(super) async fn remove(store: &Store, request: RemoveTags) -> Result<Nothing, ApiError> {
-    let stream = stream_name(request.stream_name.as_deref(), request.stream_arn.as_deref())?;
-    store.remove_tags(&stream, required(request.tag_keys, "tagKeys")?).await?;
+pub(super) async fn remove(api: &Api, request: RemoveTags) -> Result<Nothing, ApiError> {
+    let stream = request.stream.name()?;
+    api.store.remove_tags(Resource::Stream(stream), required(request.tag_keys, "tagKeys")?).await?;
     Ok(Nothing {})
 }
 
-pub(super) fn list(store: &Store, request: ListTags) -> Result<Listed, ApiError> {
+pub(super) fn list(api: &Api, request: ListTags) -> Result<Listed, ApiError> {
     let limit = within(request.limit, "limit", 1..=TAGS_MAX, TAGS_MAX)?;
-    let info = stream(store, request.stream_name.as_deref(), request.stream_arn.as_deref())?;
+    let info = request.stream.find(api)?;
     let after = request.exclusive_start_tag_key;
     let mut left = info.tags.iter().filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after));
-    let tags = left.by_ref().take(limit).map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect();
+    let tags = left.by_ref().take(limit).map(|(key, value)| Tag::from((key.clone(), value.clone()))).collect();
     let has_more_tags = left.next().is_some();
     Ok(Listed { tags, has_more_tags })
 }

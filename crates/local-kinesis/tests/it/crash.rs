@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use millstream_local_kinesis::{
-    ControlError, NewStream, OpenError, Position, PutError, Settings, ShardId, StorageError, Store,
+    ControlError, NewStream, OpenError, Position, PutError, Resource, Settings, ShardId, StorageError, Store,
 };
 
 use crate::fixture::{Fixture, open, record, texts};
@@ -63,7 +63,11 @@ async fn changes_of_streams_survive() {
     fixture.put("before").await;
     fixture.store.split_shard("s", ShardId(0), "99".parse().unwrap()).await.unwrap();
     fixture.store.increase_retention("s", 48).await.unwrap();
-    fixture.store.add_tags("s", [("team".to_owned(), "blue".to_owned())].into()).await.unwrap();
+    fixture
+        .store
+        .add_tags(Resource::Stream("s".into()), [("team".to_owned(), "blue".to_owned())].into())
+        .await
+        .unwrap();
     fixture.store.delete_stream("gone").await.unwrap();
     let info = fixture.store.describe("s").unwrap();
 

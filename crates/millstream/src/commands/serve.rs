@@ -57,7 +57,8 @@ pub(crate) async fn serve(
         memory_limit: config.memory_limit,
         aws: config.aws,
         checkpoints: config.checkpoints,
-        auth: Auth::new(config.tokens),
+        auth: Auth::new(config.tokens, config.aws_keys),
+        enforce_limits: config.enforce_limits,
     };
     let service = Service::open(settings, Arc::clone(&clock))?;
     let (name, kept) = service.kept_definitions()?;

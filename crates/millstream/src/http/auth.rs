@@ -1,4 +1,5 @@
-//! Who may do what: bearer tokens with roles. Without tokens everybody may do everything.
+//! Who may do what: bearer tokens with roles, and keys that requests of the Kinesis API are signed with. Without tokens
+//! everybody may do everything, but for the Kinesis API where there are keys.
 
 use std::str::FromStr;
 
@@ -7,10 +8,11 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use millstream_local_kinesis::{AccessKey, Admitted};
 use serde::Deserialize;
 
 use super::{App, Problem};
-use crate::config::Token;
+use crate::callers::{AwsKey, Token};
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,10 +38,11 @@ pub(super) enum Access {
     Change,
 }
 
-/// The tokens that are known.
+/// The tokens and keys that are known.
 #[derive(Clone, Default)]
 pub(crate) struct Auth {
     tokens: Vec<Token>,
+    aws_keys: Vec<AwsKey>,
 }
 
 /// What [`check`] needs of a route.
@@ -79,8 +82,23 @@ impl Role {
 }
 
 impl Auth {
-    pub(crate) fn new(tokens: Vec<Token>) -> Self {
-        Self { tokens }
+    pub(crate) fn new(tokens: Vec<Token>, aws_keys: Vec<AwsKey>) -> Self {
+        Self { tokens, aws_keys }
+    }
+
+    /// The keys, as the Kinesis API takes them.
+    pub(super) fn access_keys(&self) -> Vec<AccessKey> {
+        let key = |key: &AwsKey| AccessKey {
+            id: key.id.clone(),
+            secret: key.secret.clone(),
+            may_use_streams: key.role.allows(Access::Kinesis),
+        };
+        self.aws_keys.iter().map(key).collect()
+    }
+
+    /// Whether it is for the Kinesis API to look at the signature: no token lets the request in.
+    fn asks_for_signature(&self, headers: &HeaderMap) -> bool {
+        !self.aws_keys.is_empty() && (self.tokens.is_empty() || self.role_of(headers).is_none())
     }
 
     /// The caller's role; everybody is admin where there are no tokens.
@@ -101,6 +119,9 @@ impl Auth {
 
 /// Lets a request through to its route, with its [`Role`], or refuses it.
 pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    if guard.access == Access::Kinesis && guard.app.auth.asks_for_signature(request.headers()) {
+        return next.run(request).await;
+    }
     let role = guard.app.auth.role_of(request.headers());
     let refused = match role {
         _ if guard.access == Access::Open => None,
@@ -114,6 +135,7 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
     match refused {
         None => {
             request.extensions_mut().insert(role.unwrap_or(Role::Admin));
+            request.extensions_mut().insert(Admitted);
             next.run(request).await
         }
         Some(problem) if guard.access == Access::Kinesis => kinesis_refusal(&problem),
@@ -127,7 +149,8 @@ fn forbidden(detail: String) -> Problem {
 
 /// As AWS's SDKs read it.
 fn kinesis_refusal(problem: &Problem) -> Response {
-    let message = "this service takes bearer tokens: send Authorization: Bearer <token> of a producer";
+    let message = "this service takes bearer tokens: send Authorization: Bearer <token> of a producer, or configure \
+                   [auth.aws_keys] and sign with one of them";
     let body = serde_json::json!({ "__type": "AccessDeniedException", "message": message }).to_string();
     let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amzn-errortype", "AccessDeniedException")];
     (problem.status, headers, body).into_response()
@@ -151,7 +174,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn roles_may_do_what_is_theirs() {
         let tokens = vec![token("p", Role::Producer), token("a", Role::Analyst), token("x", Role::Admin)];
-        let service = TestService::with_auth(Auth::new(tokens));
+        let service = TestService::with_auth(Auth::new(tokens, Vec::new()));
         service.store().create_stream(millstream_local_kinesis::NewStream::new("s", 1)).await.unwrap();
         let create = "CREATE VIEW v AS SELECT 1 AS one";
         for (method, path, body, by_nobody, by_producer, by_analyst, by_admin) in [
@@ -177,6 +200,27 @@ mod tests {
                 let answer = service.ask_as(bearer, method, path, body).await;
                 assert_eq!(answer.status, expected, "{method} {path} as {bearer}: {}", answer.body);
             }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_there_are_aws_keys_the_kinesis_api_takes_signatures_and_tokens() {
+        let key = AwsKey { id: "AK".to_owned(), secret: "s".to_owned(), role: Role::Producer };
+        let list = [("x-amz-target", "Kinesis_20131202.ListStreams"), ("content-type", "application/x-amz-json-1.1")];
+        for (tokens, bearer, status, said) in [
+            (vec![token("p", Role::Producer)], "p", 200, "StreamNames"),
+            (vec![token("a", Role::Analyst)], "a", 403, "AccessDeniedException"),
+            (vec![token("p", Role::Producer)], "wrong", 400, "MissingAuthenticationTokenException"),
+            (Vec::new(), "p", 400, "MissingAuthenticationTokenException"),
+        ] {
+            let service = TestService::with_auth(Auth::new(tokens, vec![key.clone()]));
+            let bearer = format!("Bearer {bearer}");
+            let headers = [list[0], list[1], ("authorization", bearer.as_str())];
+            let answer = service.send("POST", "/", &headers, "{}").await;
+            assert_eq!(answer.status, status, "{bearer}: {}", answer.body);
+            assert!(answer.body.contains(said), "{bearer}: {}", answer.body);
+            let unsigned = service.send("POST", "/", &list, "{}").await;
+            assert_eq!(unsigned.status, 400, "{}", unsigned.body);
         }
     }
 

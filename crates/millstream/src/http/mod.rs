@@ -5,6 +5,7 @@ mod auth;
 mod changes;
 mod errors;
 mod health;
+mod kinesis;
 mod metrics;
 mod openapi;
 mod page;
@@ -112,7 +113,7 @@ pub(crate) fn router(app: &App) -> Router {
     for route in ROUTES {
         routes = routes.route(route.path, (route.handler)(route.method.filter()).route_layer(guarded(route.access)));
     }
-    let kinesis = millstream_local_kinesis::router(app.store.clone());
+    let kinesis = kinesis::router(app);
     let api = routes.with_state(Arc::clone(app)).fallback(problem::no_route).layer(from_fn(problem::normalize));
     api.merge(kinesis.route_layer(guarded(Access::Kinesis)))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

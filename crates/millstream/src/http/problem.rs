@@ -126,9 +126,15 @@ impl From<ExecuteError> for Problem {
 impl From<ControlError> for Problem {
     fn from(error: ControlError) -> Self {
         match error {
-            ControlError::NoStream(_) | ControlError::NoShard { .. } => Self::not_found(error.to_string()),
-            ControlError::Exists(_) | ControlError::ShardClosed { .. } => Self::conflict(error.to_string()),
-            ControlError::Limit { .. } | ControlError::Invalid(_) => Self::bad_request(error.to_string()),
+            ControlError::NoStream(_) | ControlError::NoShard { .. } | ControlError::NoConsumer { .. } => {
+                Self::not_found(error.to_string())
+            }
+            ControlError::Exists(_) | ControlError::ShardClosed { .. } | ControlError::ConsumerExists { .. } => {
+                Self::conflict(error.to_string())
+            }
+            ControlError::Limit { .. } | ControlError::Invalid(_) | ControlError::Mode(_) => {
+                Self::bad_request(error.to_string())
+            }
             ControlError::Storage(error) => Self::internal(error),
         }
     }

@@ -36,8 +36,15 @@ impl TestService {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let checkpoints = CheckpointConfig { dir: None, interval: Duration::from_secs(1), retained: 3 };
-        let settings =
-            ServiceSettings { data, workers: 1, memory_limit: 1 << 30, aws: AwsSettings::default(), checkpoints, auth };
+        let settings = ServiceSettings {
+            data,
+            workers: 1,
+            memory_limit: 1 << 30,
+            aws: AwsSettings::default(),
+            checkpoints,
+            auth,
+            enforce_limits: false,
+        };
         let app = Service::open(settings, Arc::new(SystemClock)).unwrap();
         Self { router: router(&app), app, _folder: folder }
     }

@@ -1,11 +1,17 @@
 //! The Kinesis API: each operation's good and bad ways, as data.
 
+mod cbor;
+mod configure;
+mod fan_out;
+mod operations;
+mod quotas;
 mod refused;
+mod signatures;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use millstream_local_kinesis::{NewStream, router};
+use millstream_local_kinesis::{ApiSettings, NewStream, router_with};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -21,8 +27,12 @@ struct Api {
 
 impl Api {
     async fn with_stream(shards: u32) -> Self {
+        Self::with_settings(shards, ApiSettings::default()).await
+    }
+
+    async fn with_settings(shards: u32, settings: ApiSettings) -> Self {
         let fixture = Fixture::with_stream(shards).await;
-        Self { router: router(fixture.store.clone()), fixture }
+        Self { router: router_with(fixture.store.clone(), settings), fixture }
     }
 
     async fn send(&self, target: &str, content_type: &str, body: String) -> (StatusCode, Value) {
