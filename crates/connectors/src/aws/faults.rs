@@ -113,14 +113,13 @@ impl Call {
 mod tests {
     use aws_sdk_kinesis::config::http::HttpResponse;
     use aws_sdk_kinesis::operation::list_shards::ListShardsError;
-    use aws_sdk_kinesis::primitives::SdkBody;
     use aws_sdk_kinesis::types::error::ResourceNotFoundException;
 
     use super::*;
 
     #[test]
     fn errors_are_told_in_words() {
-        let raw = || HttpResponse::new(400.try_into().unwrap(), SdkBody::from("{}"));
+        let raw = || HttpResponse::new(400.try_into().unwrap(), "{}".into());
         let meta = aws_sdk_kinesis::error::ErrorMetadata::builder();
         let meta = meta.code("ResourceNotFoundException").message("Stream x not found.").build();
         let missing = ResourceNotFoundException::builder().meta(meta.clone()).message("Stream x not found.").build();
