@@ -1,7 +1,7 @@
 use super::taken_apart::UserRecord;
 use super::*;
 
-/// Three records of two keys, as aws_kinesis_agg 1.2.3 aggregates them.
+/// Three records of two keys, as `aws_kinesis_agg` 1.2.3 aggregates them.
 const BY_AWS: &str = include_str!("by_aws.hex");
 
 fn bytes_of(hex: &str) -> Vec<u8> {

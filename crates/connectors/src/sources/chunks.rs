@@ -134,7 +134,9 @@ mod tests {
 
     fn aggregate(records: &[&'static str]) -> Vec<u8> {
         let mut aggregator = Aggregator::default();
-        records.iter().for_each(|record| aggregator.push(record, record.as_bytes().into(), &[]));
+        for record in records {
+            aggregator.push(record, record.as_bytes().into(), &[]);
+        }
         aggregator.take().unwrap().data
     }
 

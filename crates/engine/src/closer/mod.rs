@@ -1,16 +1,17 @@
 //! A closer: one thread per query that watches event time, asks the workers for what closes, merges it, runs CLOSE and
 //! hands rows on. It is the only one that decides when a window closes, and the only one that emits.
 
+mod checkpoints;
+mod input;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use datafusion::error::DataFusionError;
-use millstream_core::{Clock, Duration, EventTime, Offset, ShardId, ShardState, Watermarks};
-use tokio::sync::oneshot;
+use millstream_core::{Clock, Duration, EventTime, ShardId};
 
 use crate::budget::Budget;
-use crate::checkpoint::{CheckpointLink, Cut, Done, Saver, ShardPosition, SourcePosition};
 use crate::errors::Fault;
 use crate::faults::FaultLog;
 use crate::feed::Late;
@@ -20,6 +21,10 @@ use crate::output::{Output, OutputError};
 use crate::sabotage::{Order, is_broken};
 use crate::stages::{Emitted, Stages};
 use crate::stats::{QueryStats, ShardStats};
+
+pub(crate) use checkpoints::Checkpoints;
+use checkpoints::Wanted;
+pub(crate) use input::Input;
 
 /// So many messages are taken before looking at time.
 const MESSAGES_AT_ONCE: usize = 16;
@@ -79,48 +84,6 @@ pub(crate) struct Closer {
     pub(crate) sources: HashMap<LeafId, Arc<str>>,
     pub(crate) checkpoints: Option<Checkpoints>,
     pub(crate) state: State,
-}
-
-/// The checkpoints of a query.
-pub(crate) struct Checkpoints {
-    link: CheckpointLink,
-    interval: Duration,
-    /// When the next one is due.
-    next: EventTime,
-    next_chunk: u64,
-    /// Whether anything has happened since the last one.
-    has_news: bool,
-    /// Whether there is none that knows of the sink.
-    is_first: bool,
-    /// Those that were asked for.
-    wanted: Vec<Wanted>,
-}
-
-impl Checkpoints {
-    pub(crate) fn new(
-        link: CheckpointLink,
-        interval: Duration,
-        next: EventTime,
-        next_chunk: u64,
-        is_first: bool,
-    ) -> Self {
-        Self { link, interval, next, next_chunk, has_news: false, is_first, wanted: Vec::new() }
-    }
-}
-
-/// A checkpoint that somebody waits for.
-struct Wanted {
-    last: bool,
-    savepoint: Option<String>,
-    done: Done,
-}
-
-/// One source, seen from a query.
-pub(crate) struct Input {
-    watermarks: Watermarks,
-    /// Workers that have seen the end of it.
-    ended: usize,
-    offsets: HashMap<ShardId, (Option<Offset>, u64)>,
 }
 
 /// What changes as the query runs.
@@ -215,18 +178,6 @@ impl Closer {
                 return ending;
             }
         }
-    }
-
-    /// Before a sink gets its first row, a checkpoint holds where it was: what is written twice can be told by that.
-    /// Answers what is to be waited for.
-    pub(crate) fn begin(&mut self) -> Result<Option<oneshot::Receiver<Result<u64, String>>>, Ending> {
-        let Some(checkpoints) = self.checkpoints.as_mut().filter(|checkpoints| checkpoints.is_first) else {
-            return Ok(None);
-        };
-        let (done, taken) = oneshot::channel();
-        checkpoints.wanted.push(Wanted { last: false, savepoint: None, done });
-        self.cut(false)?;
-        Ok(Some(taken))
     }
 
     /// Of a query whose input has ended: its table gets the rows again that come from the query's state.
@@ -533,66 +484,6 @@ impl Closer {
         self.budget.relieve(&mut self.stages)?.map_or(Ok(()), |reason| Err(Ending::Failed(reason)))
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        self.checkpoints.as_ref().is_some_and(|checkpoints| {
-            let is_due = (checkpoints.has_news || checkpoints.link.owes()) && self.state.now >= checkpoints.next;
-            is_due && !checkpoints.link.is_busy() || self.is_checkpoint_wanted()
-        })
-    }
-
-    fn is_checkpoint_wanted(&self) -> bool {
-        self.checkpoints
-            .as_ref()
-            .is_some_and(|checkpoints| !checkpoints.wanted.is_empty() && !checkpoints.link.is_busy())
-    }
-
-    /// Hands the state as it is now to be written. Answers whether nothing is to come behind it.
-    fn cut(&mut self, is_finished: bool) -> Result<bool, Ending> {
-        let Some(checkpoints) = &mut self.checkpoints else { return Ok(false) };
-        #[expect(clippy::disallowed_methods, reason = "a measurement: nothing is decided by it")]
-        let started = std::time::Instant::now();
-        let wanted = std::mem::take(&mut checkpoints.wanted);
-        let last = is_finished || wanted.iter().any(|wanted| wanted.last);
-        let mut saver = Saver::new(checkpoints.next_chunk);
-        self.stages.save(&mut saver)?;
-        self.output.save(&mut saver, is_finished)?;
-        let (mut done, mut savepoint) = (Vec::new(), None);
-        for one in wanted {
-            done.push(one.done);
-            savepoint = savepoint.or(one.savepoint);
-        }
-        let cut = Cut {
-            taken_at: self.state.now,
-            watermark: self.state.watermark,
-            emitted_until: self.state.closed,
-            sources: self.inputs.iter().map(|(source, input)| input.position(source)).collect(),
-            is_finished,
-            sink: self.output.prepare(last)?,
-            savepoint,
-            done,
-            saver,
-        };
-        checkpoints.next_chunk = cut.saver.next_chunk();
-        checkpoints.next = self.state.now + checkpoints.interval;
-        checkpoints.has_news = false;
-        checkpoints.link.send(cut);
-        self.stats.checkpoints.set_pause(started.elapsed());
-        Ok(last)
-    }
-
-    /// The input has ended, and everything was handed on.
-    fn finish(&mut self) -> Result<(), Ending> {
-        match &self.checkpoints {
-            // What was cut before must be written first.
-            Some(checkpoints) if checkpoints.link.is_busy() => return Ok(()),
-            Some(_) => {
-                self.cut(true)?;
-            }
-            None => self.output.finish(),
-        }
-        Err(Ending::Finished)
-    }
-
     /// Emits what is due by `watermark`, and open windows if asked to.
     fn run_stages(&mut self, watermark: EventTime, look: bool) -> Result<(), Ending> {
         let started = self.state.now;
@@ -670,37 +561,4 @@ fn emit(output: &Output, stats: &QueryStats, emitted: Emitted, now: EventTime) -
         }
     }
     Ok(())
-}
-
-impl Input {
-    pub(crate) fn new(watermarks: Watermarks) -> Self {
-        Self { watermarks, ended: 0, offsets: HashMap::new() }
-    }
-
-    /// Goes on where a checkpoint was.
-    pub(crate) fn restore(&mut self, position: &SourcePosition, now: EventTime) -> Result<(), String> {
-        let mut shards = Vec::new();
-        for at in &position.shards {
-            let shard = ShardId::from(at.shard.as_str());
-            let state = ShardState::of_word(&at.state).ok_or_else(|| format!("a shard cannot be `{}`", at.state))?;
-            self.offsets.insert(shard.clone(), (at.offset()?, 0));
-            shards.push((shard, state, EventTime(at.watermark)));
-        }
-        self.watermarks.restore(EventTime(position.watermark), shards, now);
-        Ok(())
-    }
-
-    fn position(&self, source: &str) -> SourcePosition {
-        let shards = self.watermarks.shards().map(|(shard, progress)| {
-            let offset = self.offsets.get(shard).and_then(|(offset, _)| offset.as_ref());
-            ShardPosition {
-                shard: shard.as_str().to_owned(),
-                state: progress.state.word().to_owned(),
-                watermark: progress.watermark.0,
-                sequence: offset.map(|offset| offset.sequence().to_owned()),
-                sub_sequence: offset.map_or(0, Offset::sub_sequence),
-            }
-        });
-        SourcePosition { source: source.to_owned(), watermark: self.watermarks.global().0, shards: shards.collect() }
-    }
 }
