@@ -1,7 +1,9 @@
 //! Against the embedded stream's wire API on 127.0.0.1: the real SDK, HTTP, JSON.
 
 use arrow::datatypes::{DataType, Field, Schema};
-use millstream_core::{Connectors, EventTime, Start, TableDecl};
+use millstream_core::{
+    Clock, Connectors, Duration, EventTime, Offsets, Resume, ShardId, SourceEvent, Start, TableDecl,
+};
 use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
 
 use super::*;
@@ -187,7 +189,13 @@ async fn what_is_not_there_is_said() {
 async fn options_are_checked() {
     let server = server(1).await;
     for (more, key) in [
-        (&[("source.reader.type", "EFO")][..], "source.reader.type"),
+        (&[("source.reader.type", "PUSH")][..], "source.reader.type"),
+        (&[("source.reader.type", "EFO")], "source.efo.consumer.name"),
+        (&[("source.efo.consumer.name", "c")], "source.efo.consumer.name"),
+        (&[("source.efo.lifecycle", "SELF_MANAGED")], "source.efo.lifecycle"),
+        (&[("source.reader.type", "EFO"), ("source.efo.consumer.name", "no spaces")], "source.efo.consumer.name"),
+        (&[("source.shard.get-records.max-record-count", "10001")], "source.shard.get-records.max-record-count"),
+        (&[("source.reader.empty-records-fetch-interval", "2 h")], "source.reader.empty-records-fetch-interval"),
         (&[("stream.arn", "arn:aws:kinesis:eu-west-1:1:table/s")], "stream.arn"),
         (&[("source.init.postion", "LATEST")], "source.init.postion"),
         (&[("scan.shard.getrecords.interval", "fast")], "scan.shard.getrecords.interval"),
