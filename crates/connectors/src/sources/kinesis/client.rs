@@ -31,7 +31,7 @@ pub(super) struct StreamClient {
 impl StreamClient {
     /// A client; no call is made yet, except for credentials.
     pub(super) async fn connect(settings: &Settings, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        let config = settings.access.config(TIMEOUT).await;
+        let config = Box::pin(settings.access.config(TIMEOUT)).await;
         // A subscription may be silent for long; readers say themselves when it is too long.
         let patient = StalledStreamProtectionConfig::disabled();
         let config = aws_sdk_kinesis::config::Builder::from(&config).stalled_stream_protection(patient).build();

@@ -2,7 +2,7 @@
 
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError;
+use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError as InStream;
 use millstream_core::Duration;
 
 use crate::aws::faults::Fault;
@@ -43,24 +43,23 @@ impl ReadFault {
     }
 
     /// What an error within a subscription asks for.
-    pub(super) fn of_subscription<R: std::fmt::Debug>(error: &SdkError<SubscribeToShardEventStreamError, R>) -> Self
+    pub(super) fn of_subscription<R: std::fmt::Debug>(error: &SdkError<InStream, R>) -> Self
     where
-        SdkError<SubscribeToShardEventStreamError, R>: std::error::Error,
+        SdkError<InStream, R>: std::error::Error,
     {
         let reason = DisplayErrorContext(error).to_string();
         let SdkError::ServiceError(service) = error else {
             // Resets, torn events: the connection is gone, nothing else.
             return Self::Plain(Fault::Retry { reason, least: Duration(0) });
         };
-        use SubscribeToShardEventStreamError as In;
         Self::Plain(match service.err() {
-            In::ResourceNotFoundException(_) => Fault::Missing(reason),
-            In::ResourceInUseException(_) => Fault::Retry { reason, least: IN_USE },
-            In::KmsDisabledException(_)
-            | In::KmsInvalidStateException(_)
-            | In::KmsAccessDeniedException(_)
-            | In::KmsNotFoundException(_)
-            | In::KmsOptInRequired(_) => Fault::Permanent(reason),
+            InStream::ResourceNotFoundException(_) => Fault::Missing(reason),
+            InStream::ResourceInUseException(_) => Fault::Retry { reason, least: IN_USE },
+            InStream::KmsDisabledException(_)
+            | InStream::KmsInvalidStateException(_)
+            | InStream::KmsAccessDeniedException(_)
+            | InStream::KmsNotFoundException(_)
+            | InStream::KmsOptInRequired(_) => Fault::Permanent(reason),
             _ => Fault::Retry { reason, least: Duration(0) },
         })
     }

@@ -79,6 +79,7 @@ pub(super) fn scaled(length: Duration, factor: f64) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_precision_loss, reason = "minutes and megabytes")]
 mod tests {
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};

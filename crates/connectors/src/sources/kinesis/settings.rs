@@ -78,7 +78,7 @@ impl Consumer {
         if !is_pushed {
             let given = [(CONSUMER_NAME, name), (LIFECYCLE, lifecycle)];
             return match given.iter().find(|(_, given)| given.is_some()) {
-                Some((key, _)) => Err(OptionError::new(*key, format!("needs '{READER_TYPE}' = 'EFO'"))),
+                Some((key, _)) => Err(OptionError::new(key, format!("needs '{READER_TYPE}' = 'EFO'"))),
                 None => Ok(None),
             };
         }

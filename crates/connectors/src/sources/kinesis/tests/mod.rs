@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 use millstream_core::{
-    Clock, Connectors, Duration, EventTime, Offsets, Resume, ShardId, SourceEvent, Start, TableDecl,
+    BoxFuture, Clock, Connectors, Duration, EventTime, Offsets, Resume, ShardId, SourceEvent, Start, TableDecl,
 };
 use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
 
@@ -10,29 +10,39 @@ use super::*;
 use crate::testing::{StepClock, collect, collect_until, offsets, payloads, put, records, store, story};
 use crate::{AccessKey, AwsSettings, Context, Registry};
 
+mod polled;
+mod pushed;
+mod scripted;
+
+use scripted::Script;
+
 const START: i64 = 1_767_225_600_000;
 
 /// A Kinesis server of one stream, and a registry that reads it.
 struct Server {
     store: Store,
     clock: StepClock,
+    /// What the server does besides.
+    script: Script,
+    endpoint: String,
     registry: Registry,
     _folder: tempfile::TempDir,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a server of a test's own")]
 async fn server(shards: u32) -> Server {
     let clock = StepClock::at(START);
     let (store, folder) = store(&clock);
     store.create_stream(NewStream::new("s", shards)).await.unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
-    let router = millstream_local_kinesis::router(store.clone());
-    drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+    let script = Script::default();
+    let endpoint = scripted::serve(store.clone(), &script).await;
+    let registry = registry(Arc::new(clock.clone()), &endpoint);
+    Server { store, clock, script, endpoint, registry, _folder: folder }
+}
+
+fn registry(clock: Arc<dyn Clock>, endpoint: &str) -> Registry {
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
-    let aws = AwsSettings { region: None, endpoint_url, access_key };
-    let context = Context { aws, ..Context::new(Arc::new(clock.clone())) };
-    Server { store, clock, registry: Registry::new(context), _folder: folder }
+    let aws = AwsSettings { region: None, endpoint_url: Some(endpoint.to_owned()), access_key };
+    Registry::new(Context { aws, ..Context::new(clock) })
 }
 
 fn table(more: &[(&str, &str)]) -> TableDecl {
