@@ -11,7 +11,7 @@ use super::settings::Consumer;
 use crate::aws::faults::{Call, Fault};
 
 /// How often a consumer in the making is looked at; twenty looks a second are allowed to all.
-const LOOK_EVERY: Duration = Duration(1000);
+const LOOK_EVERY: Duration = Duration(500);
 
 impl StreamClient {
     /// The ARN of an active consumer; nothing where the server has no consumers.
