@@ -11,7 +11,6 @@ mod docs;
 mod functions;
 mod harness;
 mod kinesis_fan_out;
-mod kinesis_peers;
 mod late;
 mod live;
 mod lookups;

@@ -61,14 +61,16 @@ impl ChunkBuilder {
         std::mem::take(&mut self.outside)
     }
 
-    /// Adds a record as the stream has it: an aggregate is taken apart, without what the reading that is gone on with
-    /// has had of it.
+    /// Adds a record as the stream has it: an aggregate is taken apart. Left out is what the reading that is gone on with
+    /// has had: a reading that may have ended within an aggregate goes on at it.
     pub(crate) fn push_stored(&mut self, data: &[u8], arrival: EventTime, key: Option<&str>, sequence: &str) {
+        let had = self.from.as_ref().filter(|from| from.sequence() == sequence).map(Offset::sub_sequence);
         let Some(records) = kpl::take_apart(data) else {
-            self.push(data, arrival, key, sequence);
+            if had.is_none() {
+                self.push(data, arrival, key, sequence);
+            }
             return;
         };
-        let had = self.from.as_ref().filter(|from| from.sequence() == sequence).map(Offset::sub_sequence);
         for (sub_sequence, record) in (0..).zip(&records) {
             if had.is_some_and(|had| sub_sequence <= had) {
                 continue;
@@ -169,6 +171,14 @@ mod tests {
         let chunk = builder.take().unwrap().unwrap();
         assert_eq!(texts(&chunk), ["c", "d", "e", "f"]);
         assert_eq!(chunk.sub_sequence_numbers.unwrap().values(), &[2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn a_plain_record_that_was_had_is_left_out() {
+        let mut builder = ChunkBuilder::new("s".into(), Some(Offset::from(8)));
+        builder.push_stored(b"had", EventTime(0), None, "8");
+        builder.push_stored(b"new", EventTime(0), None, "9");
+        assert_eq!(texts(&builder.take().unwrap().unwrap()), ["new"]);
     }
 
     #[test]

@@ -128,6 +128,19 @@ impl Lineage {
         self.nodes.entry(shard).or_insert(Node { parents, start: Start::Beginning, state: State::Waiting });
     }
 
+    /// Which shards of a listing were made since, all others being known or ancestors of known ones.
+    pub(super) fn unknown(&self, listed: &[(&ShardId, &[ShardId])]) -> BTreeSet<ShardId> {
+        let parents: BTreeMap<_, _> = listed.iter().copied().collect();
+        let (mut older, mut pending) = (BTreeSet::new(), self.nodes.keys().collect::<Vec<_>>());
+        while let Some(shard) = pending.pop() {
+            let of_listing = parents.get(shard).copied().unwrap_or_default();
+            let of_node = self.nodes.get(shard).map_or(&[][..], |node| &node.parents);
+            pending.extend(of_listing.iter().chain(of_node).filter(|parent| older.insert(*parent)));
+        }
+        let is_new = |shard: &ShardId| !self.nodes.contains_key(shard) && !older.contains(shard);
+        listed.iter().map(|(shard, _)| *shard).filter(|shard| is_new(shard)).cloned().collect()
+    }
+
     /// A shard has been read to its end.
     pub(super) fn drained(&mut self, shard: &ShardId) {
         if let Some(node) = self.nodes.get_mut(shard) {
@@ -238,6 +251,24 @@ mod tests {
         }
         assert!(check(&last, &["a", "c"]) && check(&last, &["d"]));
         assert!(!check(&last, &["a"]) && !check(&all, &["x", "y"]) && !check(&[], &["a"]));
+    }
+
+    #[test]
+    fn what_a_listing_shows_that_was_made_since() {
+        let of = |starts: &[&str]| Lineage::new(&family(starts)[1..3], &Offsets::default());
+        let listed = family(&[]);
+        let new = |lineage: &Lineage, from: usize| {
+            let listed: Vec<_> = listed[from..].iter().map(|shard| (&shard.shard, shard.parents.as_slice())).collect();
+            lineage.unknown(&listed).into_iter().map(|shard| shard.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(new(&of(&["b", "c"]), 0), ["d"], "a was before b and c");
+        assert_eq!(new(&of(&["b", "c"]), 3), ["d"], "b and c have expired");
+        let mut lineage = of(&["b", "c"]);
+        lineage.add_child(id("d"), vec![id("b"), id("c")]);
+        assert_eq!(new(&lineage, 0), [""; 0]);
+        let far = [(&id("f"), &[id("e")][..])].map(|(shard, parents)| (shard.clone(), parents.to_vec()));
+        let far: Vec<_> = far.iter().map(|(shard, parents)| (shard, parents.as_slice())).collect();
+        assert_eq!(lineage.unknown(&far).len(), 1, "what came of a shard that was never seen");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixtures too")]
 
+mod kinesis;
 #[path = "../../../../tests/peers.rs"]
 mod peers;
 mod roles;

@@ -1,48 +1,37 @@
-//! The connector `kinesis`: Amazon Kinesis Data Streams, or a server that speaks its API, read by polling.
+//! The connector `kinesis`: Amazon Kinesis Data Streams, or a server that speaks its API.
 //!
 //! Without any AWS settings (no region, endpoint or ARN in the table, none in the context) and with an embedded stream
 //! at hand, `kinesis` means the embedded stream: the same script runs on a laptop and on AWS.
 //!
-//! A table is read shard by shard, parents before children; see `shard` for one shard's loop and `aws::faults` for what is
-//! tried again.
+//! `reading` opens shards, parents before children; `shard` is one shard's reading, which fetches by `polling` or by
+//! `fan_out`; `fault` says what is tried again.
 
 mod client;
+mod consumer;
+mod fan_out;
+mod fault;
+mod pace;
+mod polling;
+mod reading;
+mod settings;
 mod shard;
+mod shards;
+mod starting;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Resume, Roles, Sink, Source, SourceError,
-    SourceEvent, SourceOutput, Stopped,
-};
+use millstream_core::{Boundedness, OptionError, Roles, Sink, Source, SourceError, Stopped};
 
-use super::lineage::{ANEW, Lineage, Listed, check_resumed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::aws::AwsAccess;
 use crate::registry::{Connector, Request, no_reference, no_sink};
 use crate::{formats, sinks};
-use client::StreamClient;
-use shard::{Drained, ShardReader};
+use reading::KinesisSource;
+use settings::{Consumer, Polling, Settings, parse_arn};
 
 pub(crate) const CONNECTOR: Connector =
     Connector { name: "kinesis", format: formats::of_table, check, source, sink, reference: no_reference };
-
-/// `GetRecords` takes five calls a second of all readers of a shard together.
-const READ_INTERVAL_MIN: Duration = Duration(200);
-
-/// What the options say of a stream on AWS.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Settings {
-    pub(super) name: String,
-    pub(super) arn: Option<String>,
-    pub(super) access: AwsAccess,
-    pub(super) position: InitPosition,
-    /// At least so long lies between two reads of a shard.
-    pub(super) read_interval: Duration,
-}
 
 /// Where a table's records are.
 enum Place {
@@ -88,12 +77,8 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
     };
     let name = options.get("stream").or(arn_name).unwrap_or(&request.table.name);
     let (region, endpoint) = (options.get("aws.region"), options.get("aws.endpoint"));
-    if options.one_of("source.reader.type", &["POLLING", "EFO"])? == Some("EFO") {
-        let message = "'EFO' (enhanced fan-out) is not available yet; use 'POLLING'";
-        return Err(OptionError::new("source.reader.type", message));
-    }
-    let read_interval = options.duration("scan.shard.getrecords.interval")?.unwrap_or(READ_INTERVAL_MIN);
     let access = AwsAccess::read(options, &context.aws, arn_region)?;
+    let (polling, consumer) = (Polling::read(options)?, Consumer::read(options)?);
     let embedded = EmbeddedStream::read(name, options, InitPosition::Latest)?;
     let is_configured = arn.or(region).or(endpoint).is_some() || context.aws.is_configured();
     if context.replay.is_some() || (!is_configured && context.store.is_some()) {
@@ -108,7 +93,8 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         arn: arn.map(ToOwned::to_owned),
         access,
         position: embedded.position,
-        read_interval: read_interval.max(READ_INTERVAL_MIN),
+        polling,
+        consumer,
     })))
 }
 
@@ -120,25 +106,8 @@ pub(crate) fn embedded(request: &Request<'_>) -> Result<Option<EmbeddedStream>, 
     }
 }
 
-/// Region and name of `arn:aws:kinesis:eu-west-1:123456789012:stream/name`.
-fn parse_arn(arn: &str) -> Result<(&str, &str), OptionError> {
-    let mut parts = arn.splitn(6, ':');
-    let mut part = || parts.next().unwrap_or_default();
-    let (head, _partition, service, region, _account, resource) = (part(), part(), part(), part(), part(), part());
-    match resource.strip_prefix("stream/") {
-        Some(name) if head == "arn" && service == "kinesis" && !region.is_empty() && !name.is_empty() => {
-            Ok((region, name))
-        }
-        _ => {
-            let message =
-                format!("`{arn}` is no ARN of a stream; expected arn:aws:kinesis:<region>:<account>:stream/<name>");
-            Err(OptionError::new("stream.arn", message))
-        }
-    }
-}
-
 /// Why reading ended.
-pub(super) enum Ended {
+enum Ended {
     Stopped,
     Failed(SourceError),
 }
@@ -153,81 +122,6 @@ impl From<SourceError> for Ended {
     fn from(error: SourceError) -> Self {
         Self::Failed(error)
     }
-}
-
-/// Reads all shards of one stream.
-struct KinesisSource {
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    seed: u64,
-}
-
-impl Source for KinesisSource {
-    fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
-        Box::pin(async move {
-            let position = self.settings.position.of(&resume);
-            let source = Self { settings: Settings { position, ..self.settings }, ..*self };
-            match source.read_all(&resume.offsets, output).await {
-                Ok(()) | Err(Ended::Stopped) => Ok(()),
-                Err(Ended::Failed(error)) => Err(error),
-            }
-        })
-    }
-}
-
-impl KinesisSource {
-    async fn read_all(&self, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
-        // Before the listing: what arrives meanwhile is not to be missed.
-        let started = self.clock.now();
-        let client = StreamClient::connect(&self.settings, Arc::clone(&self.clock), self.seed).await;
-        let shards = client.list_shards().await?;
-        check_starts(&shards, resume)?;
-        let listed = self.listed(shards);
-        check_resumed(&listed, resume)?;
-        let mut lineage = Lineage::new(&listed, resume);
-        let mut readers = FuturesUnordered::new();
-        loop {
-            for ready in lineage.take_ready() {
-                let (shard, parents) = (ready.shard.clone(), ready.parents.clone());
-                output.send(SourceEvent::ShardOpened { shard, parents }).await?;
-                readers.push(ShardReader::new(&client, &self.settings, ready, started).read(output));
-            }
-            for shard in lineage.take_closed() {
-                output.send(SourceEvent::ShardClosed { shard }).await?;
-            }
-            let Some(drained) = readers.next().await else { return Ok(()) };
-            let Drained { shard, children } = drained?;
-            // Servers that do not tell the children with the last records list them.
-            let children = if children.is_empty() { client.children(&shard).await? } else { children };
-            for (child, parents) in children {
-                lineage.add_child(child, parents);
-            }
-            lineage.drained(&shard);
-        }
-    }
-
-    fn listed(&self, shards: Vec<client::ListedShard>) -> Vec<Listed> {
-        // AT_TIMESTAMP starts in all shards: those that end before it have nothing to read.
-        let is_start = |is_open: bool| is_open || self.settings.position != InitPosition::Latest;
-        shards
-            .into_iter()
-            .map(|shard| Listed { is_start: is_start(shard.is_open), shard: shard.id, parents: shard.parents })
-            .collect()
-    }
-}
-
-/// Fails where a shard begins above the offset it is to be resumed from: then it is one of another stream that has the
-/// name of the former.
-fn check_starts(shards: &[client::ListedShard], resume: &Offsets) -> Result<(), SourceError> {
-    for shard in shards {
-        if let (Some(offset), Some(starting)) = (resume.get(&shard.id), &shard.starting)
-            && offset < starting
-        {
-            let reason = format!("the shard begins at {starting}: the stream was made anew; {ANEW}");
-            return Err(SourceError::Position { shard: shard.id.clone(), offset: offset.clone(), reason });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,20 @@
 //! Against the embedded stream's wire API on 127.0.0.1: the real SDK, HTTP, JSON.
 
 use arrow::datatypes::{DataType, Field, Schema};
-use millstream_core::{Connectors, EventTime, Start, TableDecl};
+use millstream_core::{
+    BoxFuture, Clock, Connectors, Duration, EventTime, Offsets, Resume, ShardId, SourceEvent, Start, TableDecl,
+};
 use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
 
 use super::*;
-use crate::testing::{StepClock, collect_until, offsets, payloads, put, records, store, story};
+use crate::testing::{StepClock, collect, collect_until, offsets, payloads, put, records, store, story};
 use crate::{AccessKey, AwsSettings, Context, Registry};
+
+mod polled;
+mod pushed;
+mod scripted;
+
+use scripted::Script;
 
 const START: i64 = 1_767_225_600_000;
 
@@ -14,23 +22,27 @@ const START: i64 = 1_767_225_600_000;
 struct Server {
     store: Store,
     clock: StepClock,
+    /// What the server does besides.
+    script: Script,
+    endpoint: String,
     registry: Registry,
     _folder: tempfile::TempDir,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a server of a test's own")]
 async fn server(shards: u32) -> Server {
     let clock = StepClock::at(START);
     let (store, folder) = store(&clock);
     store.create_stream(NewStream::new("s", shards)).await.unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint_url = Some(format!("http://{}", listener.local_addr().unwrap()));
-    let router = millstream_local_kinesis::router(store.clone());
-    drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+    let script = Script::default();
+    let endpoint = scripted::serve(store.clone(), &script).await;
+    let registry = registry(Arc::new(clock.clone()), &endpoint);
+    Server { store, clock, script, endpoint, registry, _folder: folder }
+}
+
+fn registry(clock: Arc<dyn Clock>, endpoint: &str) -> Registry {
     let access_key = Some(AccessKey { id: "id".into(), secret: "secret".into() });
-    let aws = AwsSettings { region: None, endpoint_url, access_key };
-    let context = Context { aws, ..Context::new(Arc::new(clock.clone())) };
-    Server { store, clock, registry: Registry::new(context), _folder: folder }
+    let aws = AwsSettings { region: None, endpoint_url: Some(endpoint.to_owned()), access_key };
+    Registry::new(Context { aws, ..Context::new(clock) })
 }
 
 fn table(more: &[(&str, &str)]) -> TableDecl {
@@ -151,6 +163,31 @@ async fn a_reading_goes_on_after_what_has_expired_but_not_in_another_stream() {
 }
 
 #[tokio::test]
+async fn one_shard_is_read_by_itself_to_its_end_and_after_an_offset() {
+    let server = server(1).await;
+    put(&server.store, "s", 0..10).await;
+    server.store.split_shard("s", StoredShard(0), HashKey(1 << 127)).await.unwrap();
+    put(&server.store, "s", 10..20).await;
+    let parent = ShardId::from("shardId-000000000000");
+    let read = async |only: &ShardId, offsets: Offsets, start: Option<Start>| {
+        let source = server.registry.source(&table(&[])).unwrap();
+        let resume = Resume { offsets, start, only: Some(only.clone()), ..Resume::default() };
+        collect(source, resume).await.unwrap()
+    };
+    let events = read(&parent, Offsets::default(), Some(Start::Beginning)).await;
+    assert_eq!(story(&events), ["+0", "0:10", "-0"]);
+    assert_eq!(story(&read(&parent, offsets(&events), None).await), ["+0", "-0"]);
+    let gone = ShardId::from("shardId-000000000009");
+    assert_eq!(story(&read(&gone, Offsets::default(), None).await), ["+9", "-9"], "expired, so read");
+
+    server.store.merge_shards("s", StoredShard(1), StoredShard(2)).await.unwrap();
+    let child = read(&ShardId::from("shardId-000000000001"), Offsets::default(), Some(Start::Beginning)).await;
+    let told = story(&child);
+    assert_eq!((told.first().unwrap().as_str(), told.last().unwrap().as_str()), ("+1", "-1"));
+    assert!(records(&child) > 0);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said() {
     let server = server(1).await;
     let source = server.registry.source(&table(&[("stream", "other")])).unwrap();
@@ -162,7 +199,13 @@ async fn what_is_not_there_is_said() {
 async fn options_are_checked() {
     let server = server(1).await;
     for (more, key) in [
-        (&[("source.reader.type", "EFO")][..], "source.reader.type"),
+        (&[("source.reader.type", "PUSH")][..], "source.reader.type"),
+        (&[("source.reader.type", "EFO")], "source.efo.consumer.name"),
+        (&[("source.efo.consumer.name", "c")], "source.efo.consumer.name"),
+        (&[("source.efo.lifecycle", "SELF_MANAGED")], "source.efo.lifecycle"),
+        (&[("source.reader.type", "EFO"), ("source.efo.consumer.name", "no spaces")], "source.efo.consumer.name"),
+        (&[("source.shard.get-records.max-record-count", "10001")], "source.shard.get-records.max-record-count"),
+        (&[("source.reader.empty-records-fetch-interval", "2 h")], "source.reader.empty-records-fetch-interval"),
         (&[("stream.arn", "arn:aws:kinesis:eu-west-1:1:table/s")], "stream.arn"),
         (&[("source.init.postion", "LATEST")], "source.init.postion"),
         (&[("scan.shard.getrecords.interval", "fast")], "scan.shard.getrecords.interval"),
