@@ -8,7 +8,7 @@ import threading
 import time
 
 import boto3
-from conftest import BINARY, ENVIRONMENT, PEERS, eventually
+from conftest import BINARY, ENVIRONMENT, PEERS, REPOSITORY, eventually
 
 KEYS = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
 # What a service needs to talk to them.
@@ -56,6 +56,11 @@ def dynalite():
 def moto():
     port = free_port()
     return running([PEERS / "python/bin/moto_server", "-H", "127.0.0.1", "-p", str(port)], port)
+
+
+def kinesis_local():
+    port, script = free_port(), REPOSITORY / "scripts/peers/kinesis-local.js"
+    return running(["node", script, PEERS / "node/node_modules/kinesis-local", str(port)], port)
 
 
 def fault_proxy(to, probability, seed):

@@ -39,11 +39,14 @@ def split_and_merge(stream):
     stream.merge(SHARD(3), SHARD(1))
 
 
-# Moto never ends a shard that was split, so that there is nothing to be seen of it.
-SERVERS = {
-    "kinesalite": (lambda _: kinesis_servers.kinesalite(), split_and_merge),
-    "moto": (lambda _: kinesis_servers.moto(), lambda _: None),
-    "embedded": (embedded, split_and_merge),
+# The server, what is done to the stream, and how it is read. Moto never ends a shard that was split, so that nothing is
+# to be seen of it.
+CASES = {
+    "kinesalite": (lambda _: kinesis_servers.kinesalite(), split_and_merge, "POLLING"),
+    "kinesis-local": (lambda _: kinesis_servers.kinesis_local(), split_and_merge, "POLLING"),
+    "moto": (lambda _: kinesis_servers.moto(), lambda _: None, "POLLING"),
+    "embedded": (embedded, split_and_merge, "POLLING"),
+    "embedded, fan-out": (embedded, split_and_merge, "EFO"),
 }
 
 
@@ -54,9 +57,9 @@ def rows_of(folder):
     return [json.loads(line) for path in in_order for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", CASES)
 def test_each_record_counts_once(name, tmp_path):
-    server, reshard = SERVERS[name]
+    server, reshard, reader = CASES[name]
     dice = random.Random(name)
     with contextlib.ExitStack() as running:
         url = running.enter_context(server(tmp_path))
@@ -67,7 +70,8 @@ def test_each_record_counts_once(name, tmp_path):
         (queries / "copy.sql").write_text(
             f"""
             CREATE TABLE events (k STRING, n BIGINT) WITH ('connector' = 'kinesis', 'format' = 'json',
-              'aws.endpoint' = '{proxy}', 'source.init.position' = 'TRIM_HORIZON');
+              'aws.endpoint' = '{proxy}', 'source.init.position' = 'TRIM_HORIZON',
+              'source.reader.type' = '{reader}'{", 'source.efo.consumer.name' = 'millstream'" if reader == "EFO" else ""});
             CREATE TABLE files (k STRING, n BIGINT) WITH ('connector' = 'filesystem', 'path' = '{files}',
               'format' = 'json', 'sink.rolling-policy.rollover-interval' = '500 ms',
               'sink.rolling-policy.check-interval' = '200 ms');
