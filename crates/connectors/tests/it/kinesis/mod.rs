@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use millstream_core::{Clock, Duration, Offsets, SourceEvent};
+use millstream_core::{Clock, Duration, Offsets, Resume, SourceEvent};
 use millstream_local_kinesis::{Settings, Store, router};
 
 use crate::peers::{Peer, WallClock, peers};
@@ -136,6 +136,7 @@ async fn is_read_exactly_once(server: Server) {
         if server.ends_split_shards {
             follows_reshards_while_it_reads(&mut stream).await;
             resumes_after_every_offset(&stream).await;
+            one_shard_is_read_to_its_end(&stream).await;
         } else {
             goes_on_with_the_other_shard(&mut stream).await;
         }
@@ -158,13 +159,17 @@ async fn starts_where_the_table_says(stream: &mut Stream) {
         stream.put(100).await;
         output.wait(|events| read(events).len() >= 100).await;
     };
-    run(source, Offsets::default(), &output, writing).await;
+    run(source, Resume::default(), &output, writing).await;
     let after: BTreeSet<_> = stream.records().difference(&before).copied().collect();
     assert_exactly(&output.events(), &after, "LATEST");
 
     let timestamp = format!("{}.{:03}", between.0 / 1000, between.0 % 1000);
     let at = [("source.init.position", "AT_TIMESTAMP"), ("source.init.timestamp", timestamp.as_str())];
     assert_exactly(&stream.read(&at, Offsets::default(), after.len()).await, &after, "AT_TIMESTAMP");
+    let goes_on = Resume { since: Some(between), ..Resume::default() };
+    let latest = [("source.init.position", "LATEST")];
+    let events = stream.read(&latest, goes_on, after.len()).await;
+    assert_exactly(&events, &after, "LATEST, interrupted before the first record");
     let all = stream.records();
     assert_exactly(&stream.read(FROM_START, Offsets::default(), all.len()).await, &all, "TRIM_HORIZON");
 }
@@ -199,10 +204,21 @@ async fn follows_reshards_while_it_reads(stream: &mut Stream) {
         stream.put(100).await;
         output.wait(|events| read(events).len() >= stream.records().len()).await;
     };
-    run(source, Offsets::default(), &output, reading).await;
+    run(source, Resume::default(), &output, reading).await;
     let events = output.events();
     assert_exactly(&events, &stream.records(), "with reshards");
     assert_eq!(assert_parents_come_first(&events), 5, "two pairs of children, and what was merged");
+}
+
+async fn one_shard_is_read_to_its_end(stream: &Stream) {
+    let shards = stream.shards();
+    let ended = shards.first().expect("records were put");
+    let resume = Resume { only: Some(ended.as_str().into()), ..Resume::default() };
+    let output = Output::default();
+    stream.source(FROM_START).run(resume, &output).await.unwrap();
+    let events = output.events();
+    assert_exactly(&events, &stream.records_of(ended), "of one shard");
+    assert!(matches!(events.last(), Some(SourceEvent::ShardClosed { shard }) if shard.as_str() == ended));
 }
 
 async fn goes_on_with_the_other_shard(stream: &mut Stream) {
@@ -218,6 +234,6 @@ async fn goes_on_with_the_other_shard(stream: &mut Stream) {
         stream.forget_all_but(&first_shards);
         output.wait(|events| read(events).len() >= stream.records().len()).await;
     };
-    run(source, Offsets::default(), &output, reading).await;
+    run(source, Resume::default(), &output, reading).await;
     assert_exactly(&output.events(), &stream.records(), "with a split");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use millstream_core::{BoxFuture, Offsets, ShardId, Source, SourceEvent, SourceOutput, Stopped};
+use millstream_core::{BoxFuture, Offsets, Resume, ShardId, Source, SourceEvent, SourceOutput, Stopped};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -75,14 +75,9 @@ pub(super) fn offsets(events: &[SourceEvent]) -> Offsets {
 }
 
 /// Runs a source until `meanwhile` is done.
-pub(super) async fn run(
-    source: Box<dyn Source>,
-    resume: Offsets,
-    output: &Output,
-    meanwhile: impl Future<Output = ()>,
-) {
+pub(super) async fn run(source: Box<dyn Source>, resume: Resume, output: &Output, meanwhile: impl Future<Output = ()>) {
     tokio::select! {
-        ended = source.run(resume.into(), output) => panic!("the source ended: {ended:?}"),
+        ended = source.run(resume, output) => panic!("the source ended: {ended:?}"),
         () = meanwhile => {}
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
 use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
-use millstream_core::{Clock, Connectors, Duration, Offsets, Source, SourceEvent, TableDecl};
+use millstream_core::{Clock, Connectors, Duration, Resume, Source, SourceEvent, TableDecl};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -124,6 +124,10 @@ impl Stream {
         self.stored.keys().copied().collect()
     }
 
+    pub(super) fn records_of(&self, shard: &str) -> BTreeSet<(u32, u32)> {
+        self.stored.iter().filter(|(_, stored)| *stored == shard).map(|(record, _)| *record).collect()
+    }
+
     pub(super) fn shards(&self) -> BTreeSet<String> {
         self.stored.values().cloned().collect()
     }
@@ -149,8 +153,14 @@ impl Stream {
     }
 
     /// What is read until this many records have come, and polled shards say that there are no more.
-    pub(super) async fn read(&self, start: &[(&str, &str)], resume: Offsets, records: usize) -> Vec<SourceEvent> {
-        let output = Output(watch::Sender::new(Vec::new()), Mutex::new(resume.clone()));
+    pub(super) async fn read(
+        &self,
+        start: &[(&str, &str)],
+        resume: impl Into<Resume>,
+        records: usize,
+    ) -> Vec<SourceEvent> {
+        let resume = resume.into();
+        let output = Output(watch::Sender::new(Vec::new()), Mutex::new(resume.offsets.clone()));
         let is_enough = |events: &[SourceEvent]| read(events).len() >= records && (self.is_pushed || is_at_tip(events));
         run(self.source(start), resume, &output, output.wait(is_enough)).await;
         output.events()

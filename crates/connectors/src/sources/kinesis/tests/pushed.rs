@@ -201,7 +201,7 @@ impl SourceOutput for Slow {
         Box::pin(async move {
             let is_first = matches!(event, SourceEvent::Chunk(_)) && records(&self.1.lock().unwrap()) == 0;
             if is_first {
-                self.0.sleep(Duration(20_000)).await;
+                self.0.sleep(Duration(40_000)).await;
             }
             let mut events = self.1.lock().unwrap();
             events.push(event);
