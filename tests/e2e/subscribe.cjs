@@ -26,8 +26,8 @@ async function main([endpoint, accessKeyId, secretAccessKey, StreamName, count])
   }
   await reading;
   const again = await client.send(new SubscribeToShardCommand(start)).catch((reason) => reason.name);
-  console.log(JSON.stringify({ read, again }));
-  client.destroy();
+  // The subscription would keep the process for five minutes.
+  process.stdout.write(JSON.stringify({ read, again }), () => process.exit());
 }
 
 main(process.argv.slice(2)).catch((error) => {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::quotas::Status;
+use super::scalars::Timestamp;
 use super::{Api, arn};
 use crate::{Resource, SequenceNumber, ShardId, StreamInfo, is_stream_name};
 
@@ -134,6 +135,15 @@ pub(super) fn check_name(name: &str, member: &str) -> Result<(), ApiError> {
     }
     let rule = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+ and have 1 to 128 characters";
     Err(ApiError::constraint(name, member, rule))
+}
+
+/// Whether a stream is the one that was created then, to the second: there may have been others of its name.
+pub(super) fn check_created(info: &StreamInfo, created: Option<Timestamp>) -> Result<(), ApiError> {
+    let seconds = |ms: i64| ms.div_euclid(1000);
+    match created {
+        Some(Timestamp(ms)) if seconds(ms) != seconds(info.created_ms) => Err(ApiError::no_stream(&info.name)),
+        _ => Ok(()),
+    }
 }
 
 /// Reserved, and so of no effect; but what cannot be one is a mistake.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{StreamArguments, check_name, find_stream, required, within};
+use super::arguments::{StreamArguments, check_created, check_name, find_stream, required, within};
 use super::error::ApiError;
 use super::scalars::Timestamp;
 use super::{Api, Nothing, arn, token};
@@ -141,6 +141,7 @@ pub(super) fn list(api: &Api, request: List) -> Result<Listed, ApiError> {
         }
     };
     let info = find_stream(api, &stream)?;
+    check_created(&info, request.stream_creation_timestamp)?;
     api.take_per_second("ListStreamConsumers", &stream, LISTINGS_PER_SECOND)?;
     let mut left = info.consumers.iter().filter(|(name, _)| after.as_ref().is_none_or(|after| *name > after));
     let page: Vec<_> = left.by_ref().take(max).collect();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{StreamArguments, required, shard_id, within};
+use super::arguments::{StreamArguments, check_created, required, shard_id, within};
 use super::error::ApiError;
 use super::scalars::Timestamp;
 use super::shapes::Shard;
@@ -25,6 +25,7 @@ pub(super) struct ListShards {
     exclusive_start_shard_id: Option<String>,
     max_results: Option<i64>,
     shard_filter: Option<ShardFilter>,
+    stream_creation_timestamp: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -88,10 +89,13 @@ fn resume(request: &ListShards, text: &str, now_ms: i64) -> Result<Cursor, ApiEr
     if !request.stream.is_empty() {
         return Err(ApiError::argument("NextToken and StreamName cannot be provided together."));
     }
-    if request.exclusive_start_shard_id.is_some() || request.shard_filter.is_some() {
-        return Err(ApiError::argument(
-            "NextToken goes on with the ExclusiveStartShardId and ShardFilter it began with",
-        ));
+    let others = [
+        request.exclusive_start_shard_id.is_some(),
+        request.shard_filter.is_some(),
+        request.stream_creation_timestamp.is_some(),
+    ];
+    if others.contains(&true) {
+        return Err(ApiError::argument("NextToken goes on as it began: it takes no other member than MaxResults"));
     }
     let cursor: Cursor = token::open(text).ok_or_else(|| ApiError::argument("the NextToken is invalid"))?;
     if now_ms - cursor.issued_ms > LISTING_TOKEN_MS_MAX {
@@ -104,6 +108,7 @@ fn resume(request: &ListShards, text: &str, now_ms: i64) -> Result<Cursor, ApiEr
 fn begin(api: &Api, request: ListShards, now_ms: i64) -> Result<Cursor, ApiError> {
     let mut after = request.exclusive_start_shard_id.as_deref().map(shard_id).transpose()?;
     let info = request.stream.find(api)?;
+    check_created(&info, request.stream_creation_timestamp)?;
     let filter = match request.shard_filter {
         None => Filter::All,
         Some(filter) if filter.r#type.as_deref() == Some("AFTER_SHARD_ID") => {

@@ -6,6 +6,8 @@ use serde_json::json;
 use super::{Api, JSON};
 use crate::fixture::MIB;
 
+const ARN: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+
 #[tokio::test]
 async fn what_is_refused_has_the_error_that_aws_gives_it() {
     let api = Api::with_stream(2).await;
@@ -36,6 +38,35 @@ async fn what_is_refused_has_the_error_that_aws_gives_it() {
         ("ListStreams", json!({"NextToken": "x"}), "InvalidArgumentException"),
         ("ListShards", json!({"StreamName": "n"}), "ResourceNotFoundException"),
         ("ListShards", json!({}), "ValidationException"),
+        ("ListShards", json!({"StreamName": "s", "StreamCreationTimestamp": 7}), "ResourceNotFoundException"),
+        ("DescribeStream", json!({"StreamName": "s", "StreamId": "x"}), "ValidationException"),
+        (
+            "DescribeStream",
+            json!({"StreamName": "s", "StreamARN": "arn:aws:kinesis:us-east-1:1:stream/s"}),
+            "ValidationException",
+        ),
+        (
+            "PutRecord",
+            json!({"StreamName": "s", "Data": "YQ==", "PartitionKey": "k", "DryRun": true}),
+            "DryRunOperationException",
+        ),
+        ("PutResourcePolicy", json!({"ResourceARN": ARN, "Policy": "x"}), "InvalidArgumentException"),
+        ("PutResourcePolicy", json!({"ResourceARN": ARN}), "ValidationException"),
+        ("GetResourcePolicy", json!({"ResourceARN": "s"}), "ValidationException"),
+        ("EnableEnhancedMonitoring", json!({"StreamName": "s", "ShardLevelMetrics": []}), "ValidationException"),
+        ("EnableEnhancedMonitoring", json!({"StreamName": "s", "ShardLevelMetrics": ["X"]}), "ValidationException"),
+        (
+            "StartStreamEncryption",
+            json!({"StreamName": "s", "EncryptionType": "NONE", "KeyId": "k"}),
+            "InvalidArgumentException",
+        ),
+        ("StartStreamEncryption", json!({"StreamName": "s", "EncryptionType": "KMS"}), "ValidationException"),
+        ("UpdateMaxRecordSize", json!({"StreamARN": ARN, "MaxRecordSizeInKiB": 1023}), "ValidationException"),
+        ("UpdateStreamMode", json!({"StreamName": "s"}), "ValidationException"),
+        ("UpdateShardCount", json!({"StreamName": "s", "TargetShardCount": 2}), "ValidationException"),
+        ("DescribeStreamConsumer", json!({"StreamARN": ARN, "ConsumerName": "n"}), "ResourceNotFoundException"),
+        ("DescribeStreamConsumer", json!({"StreamARN": ARN}), "ValidationException"),
+        ("ListStreamConsumers", json!({"StreamARN": ARN, "NextToken": "x"}), "InvalidArgumentException"),
         ("ListShards", json!({"StreamName": "s", "MaxResults": 10_001}), "ValidationException"),
         ("ListShards", json!({"NextToken": "x"}), "InvalidArgumentException"),
         ("ListShards", json!({"StreamName": "s", "NextToken": "x"}), "InvalidArgumentException"),
