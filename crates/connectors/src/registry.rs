@@ -38,6 +38,8 @@ const CONNECTORS: &[Connector] = &[
     sources::nexmark::CONNECTOR,
     sinks::print::CONNECTOR,
     sinks::blackhole::CONNECTOR,
+    sinks::firehose::CONNECTOR,
+    sinks::lambda::CONNECTOR,
 ];
 
 /// Makes sources, decoders, sinks and references by the two tables: of connectors here, of formats in [`formats::FORMATS`].
@@ -183,7 +185,7 @@ mod tests {
         for (options, error) in [
             (
                 &[][..],
-                "option 'connector': is required; give one of stream, kinesis, filesystem, generator, nexmark, print, blackhole",
+                "option 'connector': is required; give one of stream, kinesis, filesystem, generator, nexmark, print, blackhole, firehose, lambda",
             ),
             (&[("connector", "kafka")], "option 'connector': `kafka` given, expected one of stream, kinesis"),
             (
