@@ -143,3 +143,19 @@ pub(crate) fn story(events: &[SourceEvent]) -> Vec<String> {
     }
     story
 }
+
+/// Serves requests on a free port of 127.0.0.1; answers the address.
+#[expect(clippy::disallowed_methods, reason = "a server of a test's own")]
+pub(crate) async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+    address
+}
+
+/// A registry that reaches AWS at this address.
+pub(crate) fn registry_at(endpoint: &str, clock: &StepClock) -> crate::Registry {
+    let access_key = Some(crate::AccessKey { id: "id".into(), secret: "secret".into() });
+    let aws = crate::AwsSettings { region: None, endpoint_url: Some(endpoint.to_owned()), access_key };
+    crate::Registry::new(crate::Context { aws, ..crate::Context::new(Arc::new(clock.clone())) })
+}

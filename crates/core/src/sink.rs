@@ -33,7 +33,13 @@ pub trait Sink: Send {
     /// Takes the rows. When this answers `Ok` they are accepted, though perhaps still buffered.
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>>;
 
-    /// Called about once a second and after each lull: rolls files by age, sends lingering batches.
+    /// Goes on with what is under way between the other calls, such as batches that linger or await their answers; ends
+    /// when something came of it, which may be never. It is dropped where another call is due: nothing is lost by that.
+    fn work(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Called about once a second: rolls files by age.
     fn tick(&mut self, _now: EventTime) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(std::future::ready(Ok(())))
     }

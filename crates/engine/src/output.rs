@@ -227,6 +227,7 @@ pub(crate) async fn drive_sink(
                 sink.tick(clock.now()).await.or_else(retry_later)?;
                 next_tick = clock.now() + TICK;
             }
+            worked = sink.work() => worked.or_else(retry_later)?,
         }
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 
 /// Connectors that are streams when the service runs.
 const STREAMS: [&str; 2] = ["stream", "kinesis"];
-const PRINT: &str = "print";
+/// Those whose rows are printed: nothing leaves the machine.
+const PRINTED: [&str; 5] = ["print", "stream", "kinesis", "firehose", "lambda"];
 
 /// See the module.
 pub(crate) struct Offline {
@@ -64,7 +65,7 @@ impl Connectors for Offline {
     }
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
-        if connector(table) == PRINT || STREAMS.contains(&connector(table)) {
+        if PRINTED.contains(&connector(table)) {
             return Ok(Box::new(Printed { table: table.name.clone(), printed: self.printed.clone() }));
         }
         self.registry.sink(table, query)

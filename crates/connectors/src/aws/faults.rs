@@ -46,6 +46,8 @@ impl Fault {
             "ProvisionedThroughputExceededException" => Self::Retry { reason, least: Duration(1000) },
             "LimitExceededException" | "KMSThrottlingException" | "ThrottlingException" | "InternalFailure"
             | "InternalFailureException" | "ServiceUnavailable" | "ServiceUnavailableException" | "ResourceInUseException"
+            // A function that is being updated or has been asleep.
+            | "ResourceConflictException" | "ResourceNotReadyException" | "SnapStartNotReadyException"
             // Credentials are read again before the next try.
             | "ExpiredTokenException" => Self::Retry { reason, least: Duration(0) },
             "ExpiredIteratorException" => Self::ExpiredIterator,
@@ -139,6 +141,8 @@ mod tests {
             ("InternalFailureException", 500, retry(0)),
             ("", 503, retry(0)),
             ("ResourceInUseException", 400, retry(0)),
+            ("TooManyRequestsException", 429, retry(0)),
+            ("ResourceConflictException", 409, retry(0)),
             ("ExpiredIteratorException", 400, Fault::ExpiredIterator),
             ("ExpiredNextTokenException", 400, Fault::ExpiredToken),
             ("ResourceNotFoundException", 400, Fault::Missing(String::new())),

@@ -5,6 +5,7 @@
 
 pub(crate) mod credentials;
 pub(crate) mod faults;
+pub(crate) mod function;
 
 use std::time::Duration;
 

@@ -6,15 +6,13 @@
 //!
 //! What does not have this form to the last byte is a plain record, however much it looks like one.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no sink writes aggregates yet"))]
 mod aggregator;
 mod taken_apart;
 
 use prost::Message;
 use prost::bytes::Bytes;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "no sink writes aggregates yet"))]
-pub(crate) use aggregator::Aggregator;
+pub(crate) use aggregator::{Aggregate, Aggregator};
 pub(crate) use taken_apart::take_apart;
 
 const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixtures too")]
 
+mod firehose;
 mod kinesis;
+mod kinesis_sink;
 #[path = "../../../../tests/peers.rs"]
 mod peers;
 mod roles;

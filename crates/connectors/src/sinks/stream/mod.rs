@@ -8,21 +8,16 @@
 mod replayed;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write;
 
-use arrow::array::RecordBatch;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-
-use millstream_core::{BoxFuture, Delivery, Emission, Encoder, OptionError, Prepared, Sink, SinkError, SinkState};
+use millstream_core::{BoxFuture, Delivery, Emission, OptionError, Prepared, Sink, SinkError, SinkState};
 use millstream_local_kinesis::{
     ControlError, Page, Position, PutError, PutRecord, ReadError, SequenceNumber, ShardId, StorageError, Store,
 };
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use crate::formats;
 use crate::registry::Request;
+use crate::sinks::partition_key::PartitionKeys;
+use crate::sinks::payloads::Payloads;
 use crate::sources::stream::{EmbeddedStream, store_of};
 use replayed::Replayed;
 
@@ -34,18 +29,12 @@ const PUT_BYTES_MAX: usize = 5 << 20;
 const READ_RECORDS_MAX: usize = 8192;
 /// Bytes of one read.
 const READ_BYTES_MAX: usize = 1 << 20;
-/// The longest partition key Kinesis takes, in characters.
-const KEY_CHARACTERS_MAX: usize = 256;
 
-/// The columns of the partition key; none: records are spread at random.
-pub(crate) fn check(request: &Request<'_>) -> Result<Vec<usize>, OptionError> {
-    const KEY: &str = "sink.partition-key";
-    let Some(names) = request.options.get(KEY) else { return Ok(Vec::new()) };
-    let index = |name: &str| {
-        let unknown = |_| OptionError::new(KEY, format!("table `{}` has no column `{name}`", request.table.name));
-        request.table.schema.index_of(name).map_err(unknown)
-    };
-    names.split(',').map(|name| index(name.trim())).collect()
+/// Reads every option of writing.
+pub(crate) fn check(request: &Request<'_>) -> Result<(), OptionError> {
+    PartitionKeys::read(request)?;
+    Payloads::read(request, "")?;
+    Ok(())
 }
 
 /// A writer of the records of a query to an embedded stream.
@@ -54,9 +43,8 @@ pub(crate) fn sink(request: &Request<'_>, stream: EmbeddedStream, query: &str) -
         store: store_of(request)?,
         stream,
         query: query.to_owned(),
-        key_columns: check(request)?,
-        encoder: (formats::of_table(request.options)?.encoder)(request.table, request.options)?,
-        random: SmallRng::seed_from_u64(request.context.seed),
+        keys: PartitionKeys::read(request)?,
+        payloads: Payloads::read(request, query)?,
         replayed: Replayed::default(),
         sending: None,
     }))
@@ -67,9 +55,8 @@ struct StreamSink {
     stream: EmbeddedStream,
     /// Its records are signed with it.
     query: String,
-    key_columns: Vec<usize>,
-    encoder: Box<dyn Encoder>,
-    random: SmallRng,
+    keys: PartitionKeys,
+    payloads: Payloads,
     /// What is stored and will be computed again.
     replayed: Replayed,
     /// What is not stored yet of an emission that is to be tried again.
@@ -89,11 +76,11 @@ struct Note {
 }
 
 impl StreamSink {
-    async fn put(&mut self, rows: &RecordBatch) -> Result<(), SinkError> {
+    async fn put(&mut self, emission: &Emission) -> Result<(), SinkError> {
         let mut sending = match self.sending.take() {
             // The same rows again: those that are not in here were dealt with.
             Some(sending) => sending,
-            None => self.records(rows)?,
+            None => self.records(emission)?,
         };
         let sent = self.send(&mut sending).await;
         if sent.is_err() {
@@ -103,10 +90,11 @@ impl StreamSink {
     }
 
     /// The records of rows, without those that are stored already.
-    fn records(&mut self, rows: &RecordBatch) -> Result<VecDeque<PutRecord>, SinkError> {
-        let payloads = self.encoder.encode(rows).map_err(|error| self.fatal(&error))?;
-        let has_keys = !self.key_columns.is_empty();
-        let records = self.keys(rows)?.into_iter().zip(payloads);
+    fn records(&mut self, emission: &Emission) -> Result<VecDeque<PutRecord>, SinkError> {
+        let has_keys = self.keys.is_given();
+        let keys = self.keys.of(&emission.rows).map_err(|error| self.fatal(&error))?;
+        let payloads = self.payloads.of(emission, has_keys.then_some(&keys)).map_err(|error| self.fatal(&error))?;
+        let records = keys.into_iter().zip(payloads);
         let is_new = |record: &PutRecord| !self.replayed.take(has_keys.then_some(&record.partition_key), &record.data);
         Ok(records
             .map(|(partition_key, data)| PutRecord { partition_key, explicit_hash_key: None, data })
@@ -167,7 +155,7 @@ impl StreamSink {
             loop {
                 let Some(page) = self.page(shard, position)? else { break };
                 for record in page.records().filter(|record| record.writer == Some(&self.query)) {
-                    let key = (!self.key_columns.is_empty()).then_some(record.partition_key);
+                    let key = self.keys.is_given().then_some(record.partition_key);
                     replayed.add(key, record.data);
                 }
                 position = page.next;
@@ -210,25 +198,6 @@ impl StreamSink {
         Ok(Prepared { note, pending: Vec::new() })
     }
 
-    fn keys(&mut self, rows: &RecordBatch) -> Result<Vec<String>, SinkError> {
-        if self.key_columns.is_empty() {
-            return Ok((0..rows.num_rows()).map(|_| format!("{:016x}", self.random.random::<u64>())).collect());
-        }
-        let format = FormatOptions::new();
-        let columns =
-            self.key_columns.iter().map(|index| ArrayFormatter::try_new(rows.column(*index).as_ref(), &format));
-        let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|error| self.fatal(&error))?;
-        let key = |row: usize| {
-            let mut key = String::new();
-            for (place, column) in columns.iter().enumerate() {
-                let mark = if place > 0 { "|" } else { "" };
-                write!(key, "{mark}{}", column.value(row)).map_err(|error| self.fatal(&error))?;
-            }
-            Ok(bounded(key))
-        };
-        (0..rows.num_rows()).map(key).collect()
-    }
-
     /// What the store says of itself: that it is full passes, all else is a matter for people.
     fn refused(&self, error: &ControlError) -> SinkError {
         match error {
@@ -252,17 +221,6 @@ fn read_note(text: &str) -> Result<(Note, Replayed), String> {
     Ok((note, replayed))
 }
 
-/// A key as Kinesis takes it: not empty, not too long.
-fn bounded(mut key: String) -> String {
-    if key.is_empty() {
-        key.push('-');
-    }
-    if let Some((end, _)) = key.char_indices().nth(KEY_CHARACTERS_MAX) {
-        key.truncate(end);
-    }
-    key
-}
-
 impl Sink for StreamSink {
     fn delivery(&self) -> Delivery {
         Delivery::ExactlyOnce
@@ -273,7 +231,7 @@ impl Sink for StreamSink {
     }
 
     fn write<'a>(&'a mut self, emission: &'a Emission) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(self.put(&emission.rows))
+        Box::pin(self.put(emission))
     }
     fn prepare(&mut self, _last: bool) -> BoxFuture<'_, Result<Prepared, SinkError>> {
         Box::pin(std::future::ready(self.prepared()))

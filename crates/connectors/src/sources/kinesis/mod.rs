@@ -25,7 +25,7 @@ use millstream_core::{Boundedness, OptionError, Roles, Sink, Source, SourceError
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::aws::AwsAccess;
-use crate::registry::{Connector, Request, no_reference, no_sink};
+use crate::registry::{Connector, Request, no_reference};
 use crate::{formats, sinks};
 use reading::KinesisSource;
 use settings::{Consumer, Polling, Settings, parse_arn};
@@ -41,11 +41,15 @@ enum Place {
 
 fn check(request: &Request<'_>) -> Result<Roles, OptionError> {
     match read(request)? {
-        Place::Embedded(_) => stream::check_embedded(request),
+        Place::Embedded(_) => {
+            sinks::kinesis::check(request)?;
+            stream::check_embedded(request)
+        }
         Place::Aws(_) => {
             let format = formats::of_table(request.options)?;
             (format.decoder)(request.table, request.options)?;
-            Ok(Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false })
+            sinks::kinesis::check(request)?;
+            Ok(Roles { source: Some(Boundedness::Unbounded), sink: true, lookup: false })
         }
     }
 }
@@ -64,7 +68,10 @@ fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
 fn sink(request: &Request<'_>, query: &str) -> Result<Box<dyn Sink>, OptionError> {
     match read(request)? {
         Place::Embedded(embedded) => sinks::stream::sink(request, embedded, query),
-        Place::Aws(_) => no_sink(request, query),
+        Place::Aws(settings) => {
+            let Settings { name, arn, access, .. } = *settings;
+            sinks::kinesis::sink(request, sinks::kinesis::Target { name, arn, access }, query)
+        }
     }
 }
 

@@ -60,13 +60,7 @@ async fn ours_is_read(reader: Reader) {
 }
 
 async fn kinesalite_is_read(reader: Reader) {
-    let folder = peers().join("node");
-    let listen =
-        "require('kinesalite')({ createStreamMs: 5, updateStreamMs: 5 }).listen(+process.argv[1], '127.0.0.1')";
-    assert!(folder.join("node_modules/kinesalite").exists(), "kinesalite is not installed: run `scripts/setup test`");
-    let mut command = Command::new("node");
-    command.current_dir(folder).args(["--eval", listen]);
-    let peer = Peer::start(command).await;
+    let peer = Peer::kinesalite().await;
     is_read_exactly_once(Server { port: peer.port, reader, ends_split_shards: true, has_fan_out: false }).await;
 }
 
