@@ -28,6 +28,21 @@ pub struct Resume {
     /// When this reading first began, if it has been interrupted since: what would start at the latest record starts at
     /// the first that arrived from then on, so that nothing that came meanwhile is missed.
     pub since: Option<EventTime>,
+    /// Only this shard is read, to its end; then the reading ends. Its children are left to others.
+    pub only: Option<ShardId>,
+}
+
+impl Resume {
+    /// For sources that always read all their shards: refuses a reading of one.
+    pub fn refuse_only(&self, what: &str) -> Result<(), SourceError> {
+        match &self.only {
+            None => Ok(()),
+            Some(shard) => {
+                let reason = format!("its shards are read together: {shard} cannot be read by itself");
+                Err(SourceError::Failed { what: what.to_owned(), reason })
+            }
+        }
+    }
 }
 
 /// Where shards start that have not been read.

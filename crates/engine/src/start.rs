@@ -259,7 +259,7 @@ impl Inner {
         });
         for (reading, lane, readers, source) in sources.collect::<Result<Vec<_>, SqlError>>()? {
             let SourcePoint { offsets, .. } = resume_point(state, &reading.source, &readers);
-            let resume = Resume { offsets, start: reading.start, since: reading.since };
+            let resume = Resume { offsets, start: reading.start, since: reading.since, only: None };
             self.start_reader(state, lane, &reading.source, source, resume);
         }
         Ok(())

@@ -91,6 +91,7 @@ impl Paced {
         resume: &Resume,
         output: &dyn SourceOutput,
     ) -> Result<(), SourceError> {
+        resume.refuse_only(&format!("the {}", self.name))?;
         let shards = self.open(&resume.offsets)?;
         match self.send_all(maker, shards, output).await {
             Ok(()) | Err(Stopped) => Ok(()),

@@ -115,6 +115,7 @@ enum Reading {
 impl Source for Reader {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
+            resume.refuse_only(&self.stream)?;
             match self.read(&resume, output).await {
                 Err(Ended::Failed(error)) => Err(error),
                 Err(Ended::Stopped) | Ok(()) => Ok(()),

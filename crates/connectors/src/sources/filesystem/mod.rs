@@ -93,7 +93,9 @@ struct OpenFile {
 impl Source for FileSource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
-            only_beginning(resume.start, &format!("the files of `{}`", self.path.display()))?;
+            let what = format!("the files of `{}`", self.path.display());
+            resume.refuse_only(&what)?;
+            only_beginning(resume.start, &what)?;
             match self.read_all(&resume.offsets, output).await {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millstream_core::{
-    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Resume, Roles, Sink, Source, SourceError,
+    Boundedness, BoxFuture, Clock, Duration, Offsets, OptionError, Resume, Roles, ShardId, Sink, Source, SourceError,
     SourceEvent, SourceOutput, Stopped,
 };
 
-use super::lineage::{ANEW, Lineage, Listed, check_resumed};
+use super::lineage::{ANEW, Lineage, Listed, Ready, Start, check_resumed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::aws::AwsAccess;
@@ -167,7 +167,11 @@ impl Source for KinesisSource {
         Box::pin(async move {
             let position = self.settings.position.of(&resume);
             let source = Self { settings: Settings { position, ..self.settings }, ..*self };
-            match source.read_all(&resume.offsets, output).await {
+            let read = match &resume.only {
+                None => source.read_all(&resume.offsets, output).await,
+                Some(shard) => source.read_one(shard, &resume.offsets, output).await,
+            };
+            match read {
                 Ok(()) | Err(Ended::Stopped) => Ok(()),
                 Err(Ended::Failed(error)) => Err(error),
             }
@@ -204,6 +208,22 @@ impl KinesisSource {
             }
             lineage.drained(&shard);
         }
+    }
+
+    /// Reads one shard to its end. One that has expired has ended.
+    async fn read_one(&self, only: &ShardId, resume: &Offsets, output: &dyn SourceOutput) -> Result<(), Ended> {
+        let started = self.clock.now();
+        let client = StreamClient::connect(&self.settings, Arc::clone(&self.clock), self.seed).await;
+        let shards = client.list_shards().await?;
+        check_starts(&shards, resume)?;
+        let start = resume.get(only).map_or(Start::Configured, |offset| Start::After(offset.clone()));
+        let listed = shards.into_iter().find(|listed| listed.id == *only);
+        let ready =
+            Ready { shard: only.clone(), parents: listed.map_or_else(Vec::new, |listed| listed.parents), start };
+        let (shard, parents) = (only.clone(), ready.parents.clone());
+        output.send(SourceEvent::ShardOpened { shard, parents }).await?;
+        ShardReader::new(&client, &self.settings, ready, started).read(output).await?;
+        Ok(output.send(SourceEvent::ShardClosed { shard: only.clone() }).await?)
     }
 
     fn listed(&self, shards: Vec<client::ListedShard>) -> Vec<Listed> {

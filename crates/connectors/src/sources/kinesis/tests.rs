@@ -5,7 +5,7 @@ use millstream_core::{Connectors, EventTime, Start, TableDecl};
 use millstream_local_kinesis::{HashKey, NewStream, ShardId as StoredShard, Store};
 
 use super::*;
-use crate::testing::{StepClock, collect_until, offsets, payloads, put, records, store, story};
+use crate::testing::{StepClock, collect, collect_until, offsets, payloads, put, records, store, story};
 use crate::{AccessKey, AwsSettings, Context, Registry};
 
 const START: i64 = 1_767_225_600_000;
@@ -148,6 +148,31 @@ async fn a_reading_goes_on_after_what_has_expired_but_not_in_another_stream() {
         assert!(matches!(error, SourceError::Position { .. }), "{error}");
         assert!(error.to_string().contains(words), "{error}");
     }
+}
+
+#[tokio::test]
+async fn one_shard_is_read_by_itself_to_its_end_and_after_an_offset() {
+    let server = server(1).await;
+    put(&server.store, "s", 0..10).await;
+    server.store.split_shard("s", StoredShard(0), HashKey(1 << 127)).await.unwrap();
+    put(&server.store, "s", 10..20).await;
+    let parent = ShardId::from("shardId-000000000000");
+    let read = async |only: &ShardId, offsets: Offsets, start: Option<Start>| {
+        let source = server.registry.source(&table(&[])).unwrap();
+        let resume = Resume { offsets, start, only: Some(only.clone()), ..Resume::default() };
+        collect(source, resume).await.unwrap()
+    };
+    let events = read(&parent, Offsets::default(), Some(Start::Beginning)).await;
+    assert_eq!(story(&events), ["+0", "0:10", "-0"]);
+    assert_eq!(story(&read(&parent, offsets(&events), None).await), ["+0", "-0"]);
+    let gone = ShardId::from("shardId-000000000009");
+    assert_eq!(story(&read(&gone, Offsets::default(), None).await), ["+9", "-9"], "expired, so read");
+
+    server.store.merge_shards("s", StoredShard(1), StoredShard(2)).await.unwrap();
+    let child = read(&ShardId::from("shardId-000000000001"), Offsets::default(), Some(Start::Beginning)).await;
+    let told = story(&child);
+    assert_eq!((told.first().unwrap().as_str(), told.last().unwrap().as_str()), ("+1", "-1"));
+    assert!(records(&child) > 0);
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ impl ReplaySource {
 impl Source for ReplaySource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
+            resume.refuse_only("the replay")?;
             let shards = self.stream.map_or(&[][..], |stream| &self.replay.stream(stream).shards);
             if let Some((shard, offset)) = resume.offsets.iter().find(|(shard, _)| !shards.contains(shard)) {
                 let reason = "the replay has no record of this shard: it is another one".to_owned();

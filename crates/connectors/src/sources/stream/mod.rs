@@ -138,6 +138,7 @@ impl From<Stopped> for Ended {
 impl Source for StreamSource {
     fn run(self: Box<Self>, resume: Resume, output: &dyn SourceOutput) -> BoxFuture<'_, Result<(), SourceError>> {
         Box::pin(async move {
+            resume.refuse_only(&format!("stream `{}`", self.stream.name))?;
             let position = self.stream.position.of(&resume);
             let source = Self { stream: EmbeddedStream { position, ..self.stream }, ..*self };
             match source.read_all(&resume, output).await {

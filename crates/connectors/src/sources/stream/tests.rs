@@ -117,7 +117,7 @@ async fn rows_are_written_with_the_key_of_their_columns() {
 }
 
 fn resume(offsets: Offsets, start: Option<From>, since: Option<i64>) -> Resume {
-    Resume { offsets, start, since: since.map(EventTime) }
+    Resume { offsets, start, since: since.map(EventTime), only: None }
 }
 
 /// One reading to the tips of all shards.
