@@ -32,6 +32,7 @@ mod context;
 mod durable;
 mod formats;
 mod kpl;
+mod leases;
 mod place;
 mod references;
 mod registry;

@@ -38,6 +38,8 @@ pub(super) struct ListedShard {
     pub(super) is_open: bool,
     /// Not above its first record.
     pub(super) starting: Option<Offset>,
+    /// The first and the last hash of its partition keys.
+    pub(super) hashes: Option<(u128, u128)>,
 }
 
 /// Where a shard's iterator points.
@@ -197,5 +199,8 @@ fn listed(shard: &Shard) -> ListedShard {
         parents: parents.map(|parent| ShardId::from(parent.as_str())).collect(),
         is_open: range.is_none_or(|range| range.ending_sequence_number.is_none()),
         starting: range.and_then(|range| Offset::parse(&range.starting_sequence_number, 0).ok()),
+        hashes: shard.hash_key_range.as_ref().and_then(|range| {
+            Some((range.starting_hash_key.parse().ok()?, range.ending_hash_key.parse().ok()?))
+        }),
     }
 }

@@ -7,6 +7,7 @@
 //! tried again.
 
 mod client;
+mod listing;
 mod shard;
 
 use std::sync::Arc;
@@ -22,9 +23,11 @@ use super::lineage::{ANEW, Lineage, Listed, Ready, Start, check_resumed};
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::aws::AwsAccess;
+use crate::leases::{KinesisLeases, LeaseOptions};
 use crate::registry::{Connector, Request, no_reference, no_sink};
 use crate::{formats, sinks};
 use client::StreamClient;
+pub(crate) use listing::Shards;
 use shard::{Drained, ShardReader};
 
 pub(crate) const CONNECTOR: Connector =
@@ -35,13 +38,15 @@ const READ_INTERVAL_MIN: Duration = Duration(200);
 
 /// What the options say of a stream on AWS.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     pub(super) name: String,
     pub(super) arn: Option<String>,
-    pub(super) access: AwsAccess,
-    pub(super) position: InitPosition,
+    pub(crate) access: AwsAccess,
+    pub(crate) position: InitPosition,
     /// At least so long lies between two reads of a shard.
     pub(super) read_interval: Duration,
+    /// How processes share it.
+    pub(super) leases: Option<LeaseOptions>,
 }
 
 /// Where a table's records are.
@@ -92,11 +97,16 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         let message = "'EFO' (enhanced fan-out) is not available yet; use 'POLLING'";
         return Err(OptionError::new("source.reader.type", message));
     }
+    let leases = LeaseOptions::read(options)?;
     let read_interval = options.duration("scan.shard.getrecords.interval")?.unwrap_or(READ_INTERVAL_MIN);
     let access = AwsAccess::read(options, &context.aws, arn_region)?;
     let embedded = EmbeddedStream::read(name, options, InitPosition::Latest)?;
     let is_configured = arn.or(region).or(endpoint).is_some() || context.aws.is_configured();
     if context.replay.is_some() || (!is_configured && context.store.is_some()) {
+        if leases.is_some() && context.replay.is_none() {
+            let message = "needs a stream of AWS, or an 'aws.endpoint': the embedded stream is this process's own";
+            return Err(OptionError::new("source.lease.table", message));
+        }
         return Ok(Place::Embedded(embedded));
     }
     if !is_configured {
@@ -109,6 +119,7 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         access,
         position: embedded.position,
         read_interval: read_interval.max(READ_INTERVAL_MIN),
+        leases,
     })))
 }
 
@@ -118,6 +129,19 @@ pub(crate) fn embedded(request: &Request<'_>) -> Result<Option<EmbeddedStream>, 
         Place::Embedded(stream) => Ok(Some(stream)),
         Place::Aws(_) => Ok(None),
     }
+}
+
+/// The leases by which processes share a table's stream, if they do.
+pub(crate) fn leases(request: &Request<'_>) -> Result<Option<KinesisLeases>, OptionError> {
+    let Place::Aws(settings) = read(request)? else { return Ok(None) };
+    let leases = settings.leases.clone().map(|options| KinesisLeases {
+        endpoint: options.endpoint.clone().or_else(|| request.context.aws.endpoint_url.clone()),
+        options,
+        settings: *settings,
+        clock: Arc::clone(&request.context.clock),
+        seed: request.context.seed,
+    });
+    Ok(leases)
 }
 
 /// Region and name of `arn:aws:kinesis:eu-west-1:123456789012:stream/name`.
