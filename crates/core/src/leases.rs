@@ -5,6 +5,9 @@
 
 use crate::{BoxFuture, EventTime, Offset, ShardId};
 
+/// The option that says that processes share a table, and by which leases.
+pub const LEASE_TABLE: &str = "source.lease.table";
+
 /// The leases of one table. Making them does no I/O.
 pub trait Leases: Send {
     /// Takes, renews and hands over leases until `readers` is [stopping](ShardReaders::stopping); then gives all back.
@@ -26,9 +29,6 @@ pub trait ShardReaders: Send + Sync {
     /// How a shard is doing that was started and not stopped.
     fn reading(&self, shard: &ShardId) -> ShardReading;
 
-    /// Removes what is kept of a shard that was read to its end, once its children need nothing of it.
-    fn forget<'a>(&'a self, shard: &'a ShardId) -> BoxFuture<'a, ()>;
-
     /// Waits until all leases are to be given back.
     fn stopping(&self) -> BoxFuture<'_, ()>;
 }
@@ -37,8 +37,8 @@ pub trait ShardReaders: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeasedShard {
     pub shard: ShardId,
-    /// Those that were split or merged into it, which have been read to their end.
-    pub parents: Vec<ShardId>,
+    /// Those that were split or merged into it, which have been read to their end; with their hashes.
+    pub parents: Vec<(ShardId, Option<(u128, u128)>)>,
     /// The hashes of its partition keys, first and last; `None`: not known.
     pub hashes: Option<(u128, u128)>,
     /// Where it starts without a checkpoint.

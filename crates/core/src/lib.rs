@@ -25,7 +25,7 @@ pub use checkpoint::{CheckpointStore, StoreError};
 pub use chunk::Chunk;
 pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
 pub use grid::{Grid, Step};
-pub use leases::{LeaseError, LeasedShard, Leases, ShardReaders, ShardReading, ShardStart};
+pub use leases::{LEASE_TABLE, LeaseError, LeasedShard, Leases, ShardReaders, ShardReading, ShardStart};
 pub use offset::{Offset, OffsetError, Offsets};
 pub use options::{OptionError, OptionReader, Options};
 pub use reference::{Loaded, Reference, ReferenceError, RejectedRecord, Version};

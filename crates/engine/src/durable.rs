@@ -36,6 +36,8 @@ pub(crate) struct ResumePoint {
     pub(crate) since: Option<EventTime>,
     /// How far each source was read, and how far event time had come there.
     pub(crate) sources: HashMap<String, SourcePoint>,
+    /// Only this shard is read.
+    pub(crate) only: Option<ShardId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,9 +50,9 @@ pub(crate) struct SourcePoint {
 pub(crate) struct Origin {
     pub(crate) folder: String,
     /// The manifest it is claimed with.
-    base: Manifest,
+    pub(crate) base: Manifest,
     kept: Vec<(u64, BTreeSet<String>)>,
-    garbage: Vec<String>,
+    pub(crate) garbage: Vec<String>,
     skipped: Vec<String>,
     /// A savepoint whose files are copied first.
     copied_from: Option<Arc<dyn CheckpointStore>>,
@@ -360,7 +362,7 @@ fn unusable_state(origin: &Origin, error: &datafusion::error::DataFusionError) -
     SqlError::new(format!("checkpoint {} of `{}`: {}", origin.base.number, origin.base.query, error.strip_backtrace()))
 }
 
-fn load(prepared: &mut Prepared, mut saved: crate::checkpoint::Saved) -> datafusion::common::Result<()> {
+pub(crate) fn load(prepared: &mut Prepared, mut saved: crate::checkpoint::Saved) -> datafusion::common::Result<()> {
     // The claim of a query that has read nothing yet.
     if saved.is_empty() {
         return Ok(());
@@ -393,5 +395,5 @@ fn resume_point(manifest: &Manifest, start: Option<&StartFrom>) -> Result<Resume
         Some(StartFrom::At(time)) => Some(Start::At(*time)),
         None | Some(StartFrom::Checkpoint | StartFrom::Savepoint(_)) => None,
     };
-    Ok(ResumePoint { start, since: Some(EventTime(manifest.since)), sources })
+    Ok(ResumePoint { start, since: Some(EventTime(manifest.since)), sources, only: None })
 }

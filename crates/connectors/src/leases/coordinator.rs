@@ -261,8 +261,6 @@ impl<'a> Coordinator<'a> {
             }
         }
         for lease in done(&shards, &leases) {
-            // First the state: without the lease nobody would come to remove it.
-            self.worker.readers.forget(&lease.shard).await;
             if let Err(error) = self.worker.table.delete(lease).await {
                 self.said(&error)?;
             }
@@ -334,7 +332,8 @@ impl<'a> Coordinator<'a> {
         };
         let (key, shard, job) = (lease.key.clone(), lease.shard.clone(), self.next_job);
         self.next_job += 1;
-        let parents = lease.parents.iter().cloned().collect();
+        let hashes = |parent: &ShardId| self.observed.leases().find(|lease| lease.shard == *parent)?.hashes;
+        let parents = lease.parents.iter().map(|parent| (parent.clone(), hashes(parent))).collect();
         let leased = LeasedShard { shard: shard.clone(), parents, hashes: lease.hashes, start };
         self.held.insert(key.clone(), Held { lease, renewed, state: State::Starting(job) });
         let started = self.worker.readers.start(leased);

@@ -31,15 +31,11 @@ pub(crate) fn missing(
     let leased: BTreeMap<&ShardId, &Lease> = leases.iter().map(|lease| (&lease.shard, *lease)).collect();
     let parents: BTreeMap<&ShardId, &[ShardId]> =
         shards.iter().map(|shard| (&shard.shard, shard.parents.as_slice())).collect();
-    let mut related: BTreeSet<&ShardId> = BTreeSet::new();
-    for StreamShard { shard, .. } in shards {
-        let above = ancestors(shard, &parents);
-        if leased.contains_key(shard) {
-            related.extend(above);
-        } else if above.iter().any(|above| leased.contains_key(above)) {
-            related.insert(shard);
-        }
-    }
+    // A lease that was made late, by a worker that stood still, must not bring back what follows it.
+    let passed = passed(&parents, leases);
+    let is_related = |shard: &ShardId| {
+        passed.contains(shard) || ancestors(shard, &parents).iter().any(|above| leased.contains_key(above))
+    };
     let is_listed = |shard: &ShardId| shards.iter().any(|listed| listed.shard == *shard);
     // A parent that is listed and has no lease has not got it yet: it keeps it until its children are read.
     let is_read = |parent: &ShardId| leased.get(parent).map_or(!is_listed(parent), |lease| lease.is_ended());
@@ -47,7 +43,7 @@ pub(crate) fn missing(
         shard.parents.iter().any(|parent| leased.contains_key(parent)) && shard.parents.iter().all(is_read)
     };
     let starts = |shard: &&StreamShard| match position {
-        _ if related.contains(&shard.shard) => false,
+        _ if is_related(&shard.shard) => false,
         InitPosition::Latest => shard.is_open,
         InitPosition::TrimHorizon | InitPosition::AtTimestamp(_) => {
             !shard.parents.iter().any(is_listed)
@@ -57,7 +53,8 @@ pub(crate) fn missing(
         InitPosition::AtTimestamp(_) => Checkpoint::AtTimestamp,
         InitPosition::TrimHorizon | InitPosition::Latest => Checkpoint::TrimHorizon,
     };
-    let new = shards.iter().filter(|shard| !leased.contains_key(&shard.shard)).filter_map(|shard| {
+    let is_new = |shard: &&StreamShard| !leased.contains_key(&shard.shard) && !passed.contains(&shard.shard);
+    let new = shards.iter().filter(is_new).filter_map(|shard| {
         let checkpoint = match position {
             _ if follows(&shard) => from_beginning.clone(),
             _ if !starts(&shard) => return None,
@@ -85,6 +82,11 @@ fn ancestors<'a>(of: &ShardId, parents: &BTreeMap<&'a ShardId, &'a [ShardId]>) -
     found
 }
 
+/// The shards that were read long ago: some shard that came of them has a lease.
+fn passed<'a>(parents: &BTreeMap<&'a ShardId, &'a [ShardId]>, leases: &[&Lease]) -> BTreeSet<&'a ShardId> {
+    leases.iter().flat_map(|lease| ancestors(&lease.shard, parents)).collect()
+}
+
 /// The leases of shards read to their end whose children are not known in the table: the stream is to be listed.
 pub(crate) fn wants_children(leases: &[&Lease]) -> bool {
     let has_child = |ended: &Lease| leases.iter().any(|lease| lease.parents.contains(&ended.shard));
@@ -95,11 +97,16 @@ pub(crate) fn wants_children(leases: &[&Lease]) -> bool {
 /// own parents' leases are gone; or that the stream has forgotten with all their children.
 pub(crate) fn done<'a>(shards: &[StreamShard], leases: &[&'a Lease]) -> Vec<&'a Lease> {
     let find = |shard: &ShardId| leases.iter().find(|lease| lease.shard == *shard);
+    let parents = shards.iter().map(|shard| (&shard.shard, shard.parents.as_slice())).collect();
+    let passed = passed(&parents, leases);
     let is_done = |lease: &&&Lease| {
         let mut children = shards.iter().filter(|shard| shard.parents.contains(&lease.shard)).peekable();
         let has_children = children.peek().is_some();
         let is_listed = shards.iter().any(|shard| shard.shard == lease.shard);
-        let is_read = |child: &StreamShard| find(&child.shard).is_some_and(|child| child.checkpoint.is_processed());
+        let is_read = |child: &StreamShard| match find(&child.shard) {
+            Some(child) => child.checkpoint.is_processed(),
+            None => passed.contains(&child.shard),
+        };
         let has_successors = if has_children { children.all(is_read) } else { !is_listed };
         lease.is_ended() && has_successors && !lease.parents.iter().any(|parent| find(parent).is_some())
     };
@@ -163,7 +170,9 @@ mod tests {
         assert_eq!(made(&[e.clone(), b.clone(), lease("c", "3", &["a"])], position), []);
         let c = lease("c", "SHARD_END", &["a"]);
         assert_eq!(made(&[e.clone(), b.clone(), c], position), named(&[("d", "TRIM_HORIZON")]));
-        assert_eq!(made(&[e, b], position), [], "c has no lease yet");
+        assert_eq!(made(&[e.clone(), b], position), [], "c has no lease yet");
+        let late = [e, lease("a", "SHARD_END", &[]), lease("d", "8", &["b", "c"])];
+        assert_eq!(made(&late, position), [], "b and c were read long ago");
     }
 
     #[test]
@@ -181,6 +190,7 @@ mod tests {
         let d = lease("d", "8", &["b", "c"]);
         assert_eq!(done_of(&[a, b.clone(), c.clone(), d.clone()]), ["a"], "the oldest first");
         assert_eq!(done_of(&[b, c, d]), ["b", "c"]);
+        assert_eq!(done_of(&[lease("a", "SHARD_END", &[]), lease("d", "8", &["b", "c"])]), ["a"], "made again, late");
         assert_eq!(done_of(&[lease("forgotten", "SHARD_END", &[])]), ["forgotten"]);
         assert!(wants_children(&[&lease("e", "SHARD_END", &[])]) && !wants_children(&[&lease("e", "4", &[])]));
     }

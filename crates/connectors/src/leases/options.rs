@@ -1,8 +1,7 @@
 //! The options of a table that processes share.
 
-use millstream_core::{Duration, OptionError, OptionReader};
+use millstream_core::{Duration, LEASE_TABLE as TABLE, OptionError, OptionReader};
 
-const TABLE: &str = "source.lease.table";
 const DURATION: &str = "source.lease.duration";
 const WORKER: &str = "source.lease.worker-id";
 const STEAL_MAX: &str = "source.lease.max-to-steal";
