@@ -118,7 +118,7 @@ class World:
 
     def start(self):
         number = len(self.services)
-        environment = ENVIRONMENT | {"MILLSTREAM_CHECKPOINTS_DIR": str(self.folder / "checkpoints")}
+        environment = ENVIRONMENT | {"MILLSTREAM_CHECKPOINTS_SHARED_DIR": str(self.folder / "checkpoints")}
         log = self.folder / f"millstream-{number}.log"
         data = self.folder / f"data-{number}"
         arguments = ["--queries", self.queries, "--workers", 2]
@@ -182,6 +182,38 @@ WINDOWS = """
     INSERT INTO files SELECT window_end, k, count(*), sum(id)
       FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '4' SECOND)) GROUP BY window_end, k;
 """
+
+
+def import_kcl(url, *arguments):
+    """Runs the command to its end; answers what it printed, or the error."""
+    ran = subprocess.run(
+        [conftest.BINARY, "kinesis", "import-kcl", "--stream", "events", "--endpoint", url, *arguments],
+        env=conftest.ENVIRONMENT | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=conftest.PATIENCE_SECONDS,
+    )
+    return (ran.returncode, ran.stdout if ran.returncode == 0 else ran.stderr)
+
+
+@contextlib.contextmanager
+def moto():
+    """Kinesis and DynamoDB in one process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [PEERS / "python/bin/moto_server", "--host", "127.0.0.1", "--port", str(port)],
+        env=conftest.ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -287,3 +319,67 @@ def test_windows_go_on_over_kills_splits_and_merges(make):
 
     eventually(lambda: len(found()) >= len(expected))
     assert found() == dict(expected)
+
+
+def test_an_application_of_the_kcl_is_taken_over_at_its_checkpoints(tmp_path):
+    with moto() as url:
+        world = World(tmp_path, url, url, 2, ROWS)
+        world.producer.batch(60)
+        world.dynamodb.create_table(
+            TableName="my-app",
+            AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        # A worker of the KCL has read ten records of each shard; KCL 3.5 keeps other things in its table, too.
+        left = set(range(60))
+        for shard in ["shardId-000000000000", "shardId-000000000001"]:
+            iterator = world.kinesis.get_shard_iterator(
+                StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            read = world.kinesis.get_records(ShardIterator=iterator, Limit=10)["Records"]
+            left -= {json.loads(record["Data"])["id"] for record in read}
+            lease = {
+                "leaseKey": {"S": shard},
+                "leaseOwner": {"S": "kcl-worker"},
+                "leaseCounter": {"N": "41"},
+                "ownerSwitchesSinceCheckpoint": {"N": "0"},
+                "checkpoint": {"S": read[-1]["SequenceNumber"]},
+                "checkpointSubSequenceNumber": {"N": "0"},
+                "throughputKBps": {"N": "1.5"},
+            }
+            world.dynamodb.put_item(TableName="my-app", Item=lease)
+        leader = {"leaseKey": {"S": "Leader"}, "entityType": {"S": "LEADER"}, "leaderName": {"S": "kcl-worker"}}
+        world.dynamodb.put_item(TableName="my-app", Item=leader)
+
+        lives = threading.Event()
+
+        def renew():
+            while not lives.wait(0.1):
+                world.dynamodb.update_item(
+                    TableName="my-app",
+                    Key={"leaseKey": {"S": "shardId-000000000000"}},
+                    UpdateExpression="ADD leaseCounter :one",
+                    ExpressionAttributeValues={":one": {"N": "1"}},
+                )
+
+        worker = threading.Thread(target=renew)
+        worker.start()
+        status, said = import_kcl(url, "--table", "my-app", "--failover-ms", "1500")
+        lives.set()
+        worker.join()
+        assert status == 1 and "kcl-worker renewed leases" in said, said
+        status, said = import_kcl(url, "--table", "my-app", "--into", "other", "--failover-ms", "500")
+        assert status == 0 and "'source.lease.table' = 'other'" in said, said
+        status, said = import_kcl(url, "--table", "my-app", "--failover-ms", "500")
+        assert status == 0 and "shardId-000000000001: after " in said, said
+        try:
+            world.start()
+            eventually(lambda: world.ids().keys() == left)
+            world.producer.batch(20)
+            left |= set(range(60, 80))
+            eventually(lambda: world.ids().keys() == left)
+            assert max(world.ids().values()) == 1
+        finally:
+            for service in world.services:
+                service.stop(signal.SIGKILL)

@@ -43,8 +43,9 @@ mod sources;
 #[cfg(test)]
 mod testing;
 
-pub use checkpoints::checkpoint_store;
+pub use checkpoints::{checkpoint_store, shared_checkpoint_store};
 pub use context::{AccessKey, AwsSettings, Context, Printer};
 pub use formats::json::json_rows;
+pub use leases::{ImportError, ImportKcl, Imported, ImportedShard, import_kcl};
 pub use registry::Registry;
 pub use sources::replay::{Replay, ReplayClock, ReplayError, ReplayPlan};

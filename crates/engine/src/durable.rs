@@ -20,6 +20,8 @@ pub type OpenStore = dyn Fn(&str) -> Result<Arc<dyn CheckpointStore>, String> + 
 #[derive(Clone)]
 pub struct CheckpointSettings {
     pub store: Arc<dyn CheckpointStore>,
+    /// Where those of shared queries are, which all processes that share them use.
+    pub shared: Option<Arc<dyn CheckpointStore>>,
     pub open: Arc<OpenStore>,
     pub interval: Duration,
     /// How many checkpoints of a query are kept.
@@ -100,6 +102,18 @@ enum Plan {
 }
 
 impl Inner {
+    /// Where the checkpoints of a query are kept.
+    pub(crate) fn checkpoints_of(&self, plan: &ContinuousQuery) -> Option<CheckpointSettings> {
+        let settings = self.settings.checkpoints.clone()?;
+        match &settings.shared {
+            Some(shared) if plan.pipeline.sharded.is_some() => {
+                let store = Arc::clone(shared);
+                Some(CheckpointSettings { store, ..settings })
+            }
+            _ => Some(settings),
+        }
+    }
+
     /// Works out what a query goes on from, and loads it. `is_new`: what there is of its name is of a query that this
     /// script drops. `now` is the same for all that start together: they share their readers by it.
     pub(crate) fn origin(
@@ -109,7 +123,7 @@ impl Inner {
         now: EventTime,
     ) -> Result<Option<Origin>, SqlError> {
         let plan = &prepared.plan;
-        let Some(settings) = &self.settings.checkpoints else {
+        let Some(settings) = &self.checkpoints_of(plan) else {
             return match &plan.start {
                 Some(StartFrom::Checkpoint | StartFrom::Savepoint(_)) => {
                     Err(SqlError::new("no checkpoints are taken here: there is nothing to start from"))
@@ -207,7 +221,7 @@ impl Inner {
 
     /// Makes the query this process's own: no other can write a checkpoint of it from now on.
     pub(crate) fn claim(&self, origin: &mut Origin, prepared: &Prepared) -> Result<Option<Writer>, SqlError> {
-        let Some(settings) = &self.settings.checkpoints else { return Ok(None) };
+        let Some(settings) = &self.checkpoints_of(&prepared.plan) else { return Ok(None) };
         let store = Arc::clone(&settings.store);
         let checkpoints = Arc::clone(&prepared.stats.checkpoints);
         let claimed = self.runtime.block_on(async {

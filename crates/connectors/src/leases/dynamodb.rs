@@ -28,7 +28,7 @@ const CHECKPOINT_OWNER: &str = "checkpointOwner";
 const ENTITY: &str = "entityType";
 /// Of tables of several streams.
 const SHARD: &str = "shardId";
-pub(super) const STREAM: &str = "streamName";
+const STREAM: &str = "streamName";
 /// What the KCL's newer versions keep beside leases has other words here.
 const LEASE: &str = "LEASE";
 /// Ours: when the lease was made, in milliseconds.
@@ -38,7 +38,7 @@ type Item = HashMap<String, AttributeValue>;
 
 /// One table.
 pub(crate) struct DynamoTable {
-    pub(super) client: Client,
+    client: Client,
     pub(super) name: String,
 }
 
@@ -77,6 +77,16 @@ impl DynamoTable {
             Some(item) => read(&item).map(Some).map_err(|reason| self.unreadable(&item, &reason)),
             None => Ok(None),
         }
+    }
+
+    /// Writes all of a lease in the place of another, if the table has that with its counter.
+    pub(super) async fn put(&self, before: &Lease, after: &Lease) -> Result<bool, TableError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(written(after)));
+        let put = put
+            .condition_expression("#counter = :before")
+            .expression_attribute_names("#counter", COUNTER)
+            .expression_attribute_values(":before", number(before.counter));
+        unless_otherwise(put.send().await)
     }
 
     async fn make(&self) -> Result<(), TableError> {

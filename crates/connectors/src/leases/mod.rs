@@ -10,6 +10,7 @@
 
 mod coordinator;
 mod dynamodb;
+mod import;
 mod lease;
 mod lifecycle;
 mod options;
@@ -20,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod simulation;
 
+pub use import::{ImportError, ImportKcl, Imported, ImportedShard, import_kcl};
 pub(crate) use lifecycle::StreamShard;
 pub(crate) use options::LeaseOptions;
 pub(crate) use stream::KinesisLeases;

@@ -31,7 +31,7 @@ impl Inner {
         sharded: Option<&Sharded>,
         prepared: &Prepared,
     ) -> std::result::Result<Saved, SqlError> {
-        let Some(settings) = &self.settings.checkpoints else { return Ok(Saved::default()) };
+        let Some(settings) = self.checkpoints_of(&prepared.plan) else { return Ok(Saved::default()) };
         let mut parents = Vec::new();
         for (parent, hashes) in &leased.parents {
             let name = instance_name(query, parent);

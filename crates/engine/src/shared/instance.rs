@@ -9,7 +9,7 @@ use millstream_sql::{ContinuousQuery, SqlError};
 use super::instance_name;
 use crate::checkpoint::query_folder;
 use crate::durable::{Origin, SourcePoint, load};
-use crate::engine::Inner;
+use crate::engine::{Inner, MAX_QUERIES};
 
 /// The one life that a shard's part of a query has: whoever reads it writes there. With a folder for each life, as other
 /// queries have, two processes that start at the same time would not meet.
@@ -29,6 +29,9 @@ impl Inner {
             let state = self.lock();
             if state.stopping {
                 return Err(SqlError::new("the service is stopping"));
+            }
+            if state.queries.len() >= MAX_QUERIES {
+                return Err(SqlError::new(format!("there would be more than {MAX_QUERIES} queries")));
             }
             if state.queries.contains_key(&name) {
                 return Err(SqlError::new(format!("`{name}` is read already")));

@@ -52,9 +52,10 @@ impl Inner {
         let Some(table) = table else { return Ok(None) };
         let leases = self.connectors.leases(&table.decl).map_err(|error| SqlError::new(error.to_string()))?;
         let Some(leases) = leases else { return Ok(None) };
-        if self.settings.checkpoints.is_none() {
-            let hint = "configure [checkpoints] dir in a store that all processes share";
-            return Err(SqlError::new("a shared query goes on from checkpoints, and none are taken here").hint(hint));
+        if self.settings.checkpoints.as_ref().is_none_or(|checkpoints| checkpoints.shared.is_none()) {
+            let hint = "configure checkpoints.shared_dir: s3://bucket/prefix, or a folder that all processes have";
+            let message = "processes that share a query go on from each other's checkpoints, and none are shared here";
+            return Err(SqlError::new(message).hint(hint));
         }
         if query.start.is_some() {
             let hint = "'source.init.position' says where shards begin that nobody has read";

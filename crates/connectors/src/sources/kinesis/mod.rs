@@ -144,6 +144,18 @@ pub(crate) fn leases(request: &Request<'_>) -> Result<Option<KinesisLeases>, Opt
     Ok(leases)
 }
 
+/// A stream that no table names.
+pub(crate) fn settings_of(stream: &str, access: AwsAccess) -> Settings {
+    Settings {
+        name: stream.to_owned(),
+        arn: None,
+        access,
+        position: InitPosition::TrimHorizon,
+        read_interval: READ_INTERVAL_MIN,
+        leases: None,
+    }
+}
+
 /// Region and name of `arn:aws:kinesis:eu-west-1:123456789012:stream/name`.
 fn parse_arn(arn: &str) -> Result<(&str, &str), OptionError> {
     let mut parts = arn.splitn(6, ':');
