@@ -14,6 +14,7 @@ import botocore.exceptions
 import conftest
 import pyarrow.parquet
 import pytest
+from boto3.dynamodb.types import TypeDeserializer
 from conftest import PEERS, eventually
 
 LEASE_SECONDS = 3
@@ -130,7 +131,7 @@ class World:
             items = self.dynamodb.scan(TableName="my-app", ConsistentRead=True)["Items"]
         except botocore.exceptions.ClientError:
             return {}
-        plain = boto3.dynamodb.types.TypeDeserializer().deserialize
+        plain = TypeDeserializer().deserialize
         rows = [{name: plain(value) for name, value in item.items()} for item in items]
         return {row["leaseKey"]: row for row in rows}
 

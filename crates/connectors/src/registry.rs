@@ -1,6 +1,8 @@
 //! The table of all connectors, and what makes sources, decoders, sinks and reference tables of declared ones.
 
-use millstream_core::{Connectors, Decoder, Leases, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl};
+use millstream_core::{
+    Connectors, Decoder, Leases, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl,
+};
 
 use crate::formats::Format;
 use crate::{Context, sinks, sources};

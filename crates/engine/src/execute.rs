@@ -21,10 +21,24 @@ enum Step {
     Done(Outcome),
     Start(Box<Starting>),
     /// Takes part in a query that processes share.
-    Share { prepared: Box<Prepared>, leases: Box<dyn Leases> },
-    LookUp { statement: String, lookup: Lookup },
-    Drop { statement: String, kind: &'static str, name: String },
-    Alter { statement: String, name: String, action: QueryAction },
+    Share {
+        prepared: Box<Prepared>,
+        leases: Box<dyn Leases>,
+    },
+    LookUp {
+        statement: String,
+        lookup: Lookup,
+    },
+    Drop {
+        statement: String,
+        kind: &'static str,
+        name: String,
+    },
+    Alter {
+        statement: String,
+        name: String,
+        action: QueryAction,
+    },
 }
 
 /// A query that is going to be started.

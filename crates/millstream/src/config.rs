@@ -20,7 +20,7 @@ const DEFAULT_DATA: &str = "millstream-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const PREFIX: &str = "MILLSTREAM_";
 /// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "data",
     "queries",
     "listen",

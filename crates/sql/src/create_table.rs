@@ -47,7 +47,8 @@ pub(crate) fn resolve(
         options,
     };
     let roles = connectors.check(&decl).map_err(place)?;
-    let shared = resolve_sharing(decl.options.get(LEASE_TABLE).is_some(), partition_key.as_deref(), &columns).map_err(place)?;
+    let shared =
+        resolve_sharing(decl.options.get(LEASE_TABLE).is_some(), partition_key.as_deref(), &columns).map_err(place)?;
     let schema = Arc::new(Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
     Ok((Table { decl, columns, schema, time, progress, roles, shared }, uses))
 }
@@ -175,7 +176,8 @@ fn resolve_sharing(
     let data_type = columns[index].field.data_type();
     let is_text = matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
     if !is_text && !data_type.is_integer() {
-        let message = format!("names `{named}`, which is {}: a partition key is text, or an integer", type_name(data_type));
+        let message =
+            format!("names `{named}`, which is {}: a partition key is text, or an integer", type_name(data_type));
         return Err(OptionError::new(PARTITION_KEY, message));
     }
     Ok(Some(SharedTable { partition_key: Some(index) }))

@@ -24,7 +24,8 @@ mod window;
 pub use millstream_core::type_name;
 
 pub use catalog::{
-    Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SharedTable, SystemTable, Table, TimeAttribute, View,
+    Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SharedTable, SystemTable, Table, TimeAttribute,
+    View,
 };
 pub use continuous_query::{ContinuousQuery, LiveTableSettings, QuerySettings, Target};
 pub use effect::{Effect, Lookup, apply};

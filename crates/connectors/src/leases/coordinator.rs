@@ -137,7 +137,11 @@ impl<'a> Coordinator<'a> {
     fn said(&self, error: &TableError) -> Result<(), TableError> {
         match error {
             TableError::Retry(reason) => {
-                tracing::warn!(worker = self.worker.rules.worker, reason, "the lease table does not answer; trying again");
+                tracing::warn!(
+                    worker = self.worker.rules.worker,
+                    reason,
+                    "the lease table does not answer; trying again"
+                );
                 Ok(())
             }
             TableError::Permanent(_) => Err(error.clone()),
@@ -175,10 +179,8 @@ impl<'a> Coordinator<'a> {
                 (key, after, started, written)
             }
         });
-        let written: Vec<_> = futures::stream::iter(writes.collect::<Vec<_>>())
-            .buffer_unordered(PARALLEL_WRITES)
-            .collect()
-            .await;
+        let written: Vec<_> =
+            futures::stream::iter(writes.collect::<Vec<_>>()).buffer_unordered(PARALLEL_WRITES).collect().await;
         for (key, after, started, written) in written {
             match written {
                 Ok(true) => {

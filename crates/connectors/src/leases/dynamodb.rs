@@ -225,8 +225,13 @@ where
     match (error, error.code().unwrap_or_default()) {
         (
             SdkError::ServiceError(_),
-            "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
-            | "LimitExceededException" | "InternalServerError" | "ResourceInUseException" | "ExpiredTokenException",
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "LimitExceededException"
+            | "InternalServerError"
+            | "ResourceInUseException"
+            | "ExpiredTokenException",
         ) => TableError::Retry(reason),
         (SdkError::ServiceError(_), _) if status < 500 => TableError::Permanent(reason),
         (SdkError::ConstructionFailure(_), _) => TableError::Permanent(reason),

@@ -110,10 +110,9 @@ pub async fn import_kcl(
         None => take(&from, &planned).await?,
         Some(into) => copy(&DynamoTable::new(client, into.clone()), &planned, clock.as_ref()).await?,
     }
-    let shards = planned.iter().map(|(_, lease)| ImportedShard {
-        shard: lease.shard.to_string(),
-        position: words(&lease.checkpoint),
-    });
+    let shards = planned
+        .iter()
+        .map(|(_, lease)| ImportedShard { shard: lease.shard.to_string(), position: words(&lease.checkpoint) });
     Ok(Imported { table: own.unwrap_or(&request.table).clone(), shards: shards.collect(), remarks })
 }
 
@@ -226,7 +225,9 @@ fn words(checkpoint: &Checkpoint) -> String {
         Checkpoint::TrimHorizon => "at its oldest record".to_owned(),
         Checkpoint::Latest => "at what arrives from when it is first read".to_owned(),
         Checkpoint::At(offset) if offset.sub_sequence() == 0 => format!("after {}", offset.sequence()),
-        Checkpoint::At(offset) => format!("after record {} of the aggregate {}", offset.sub_sequence(), offset.sequence()),
+        Checkpoint::At(offset) => {
+            format!("after record {} of the aggregate {}", offset.sub_sequence(), offset.sequence())
+        }
         Checkpoint::ShardEnd => "has been read to its end".to_owned(),
     }
 }

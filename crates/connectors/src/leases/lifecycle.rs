@@ -22,12 +22,7 @@ pub(crate) struct StreamShard {
 ///
 /// A stream's first leases are of the shards where reading starts; shards with a relative that has a lease are not among
 /// them. Others get theirs when all their parents have been read to their end.
-pub(crate) fn missing(
-    shards: &[StreamShard],
-    leases: &[&Lease],
-    position: InitPosition,
-    now: EventTime,
-) -> Vec<Lease> {
+pub(crate) fn missing(shards: &[StreamShard], leases: &[&Lease], position: InitPosition, now: EventTime) -> Vec<Lease> {
     let leased: BTreeMap<&ShardId, &Lease> = leases.iter().map(|lease| (&lease.shard, *lease)).collect();
     let parents: BTreeMap<&ShardId, &[ShardId]> =
         shards.iter().map(|shard| (&shard.shard, shard.parents.as_slice())).collect();
@@ -45,9 +40,7 @@ pub(crate) fn missing(
     let starts = |shard: &&StreamShard| match position {
         _ if is_related(&shard.shard) => false,
         InitPosition::Latest => shard.is_open,
-        InitPosition::TrimHorizon | InitPosition::AtTimestamp(_) => {
-            !shard.parents.iter().any(is_listed)
-        }
+        InitPosition::TrimHorizon | InitPosition::AtTimestamp(_) => !shard.parents.iter().any(is_listed),
     };
     let from_beginning = match position {
         InitPosition::AtTimestamp(_) => Checkpoint::AtTimestamp,

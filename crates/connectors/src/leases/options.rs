@@ -45,7 +45,8 @@ impl LeaseOptions {
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if !(3..=255).contains(&table.len()) || !table.chars().all(is_name) {
-            let message = format!("`{table}` is no name of a DynamoDB table: 3 to 255 letters, digits, `_`, `-` and `.`");
+            let message =
+                format!("`{table}` is no name of a DynamoDB table: 3 to 255 letters, digits, `_`, `-` and `.`");
             return Err(OptionError::new(TABLE, message));
         }
         if let Some(short) = duration.filter(|duration| *duration < SHORTEST_DURATION) {

@@ -200,7 +200,9 @@ impl ShardReaders for Readers {
     }
 
     fn stopping(&self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::poll_fn(|_| if *self.told_to_stop.lock().unwrap() { Poll::Ready(()) } else { Poll::Pending }))
+        Box::pin(std::future::poll_fn(
+            |_| if *self.told_to_stop.lock().unwrap() { Poll::Ready(()) } else { Poll::Pending },
+        ))
     }
 }
 
@@ -427,7 +429,11 @@ impl Simulation {
         for shard in world.shards.values() {
             let id = &shard.listed.shard;
             assert!(shard.is_drained || shard.listed.is_open && shard.records - shard.read < 200, "{id} is read");
-            assert!(!shard.is_drained || !world.leases.contains_key(id.as_str()), "the lease of {id} is gone: {:?}", world.leases);
+            assert!(
+                !shard.is_drained || !world.leases.contains_key(id.as_str()),
+                "the lease of {id} is gone: {:?}",
+                world.leases
+            );
         }
         let counts: Vec<usize> =
             self.processes.iter().map(|process| process.readers.reading.lock().unwrap().len()).collect();

@@ -13,7 +13,7 @@ use super::dynamodb::DynamoTable;
 use super::options::LeaseOptions;
 use super::rules::Rules;
 use super::table::TableError;
-use crate::sources::kinesis::{Shards, Settings};
+use crate::sources::kinesis::{Settings, Shards};
 
 /// Of one call, by the SDK: the next look at the table tries again anyway.
 const ATTEMPTS_MAX: u32 = 2;

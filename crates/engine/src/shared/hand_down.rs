@@ -87,10 +87,7 @@ impl Inner {
 }
 
 /// The part of a state that `keep` answers; it is told where the columns of a leaf begin.
-fn divided(
-    mut saved: Saved,
-    keep: &dyn Fn(&RecordBatch, usize) -> Result<BooleanArray>,
-) -> Result<Saved> {
+fn divided(mut saved: Saved, keep: &dyn Fn(&RecordBatch, usize) -> Result<BooleanArray>) -> Result<Saved> {
     // Pieces of sessions have two times before their columns, and a chunk beside each that says which of its rows live.
     let mut masks = Vec::new();
     for chunk in saved.chunks_mut("stage 0/pieces") {

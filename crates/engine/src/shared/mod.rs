@@ -102,7 +102,8 @@ impl Inner {
         shared.running = ended;
         shared.stop.send_replace(false);
         shared.state.send_replace(QueryState::Running);
-        let readers = Readers::new(self, &shared.plan, &shared.source, shared.stop.subscribe(), Arc::clone(&shared.past));
+        let readers =
+            Readers::new(self, &shared.plan, &shared.source, shared.stop.subscribe(), Arc::clone(&shared.past));
         let (failing, query) = (shared.state.clone(), shared.plan.name.clone());
         self.runner.task(Box::pin(async move {
             if let Err(error) = leases.run(&readers).await {

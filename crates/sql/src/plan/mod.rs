@@ -7,8 +7,8 @@ mod locate;
 mod node;
 pub(crate) mod over;
 mod reference;
-mod shards;
 mod sets;
+mod shards;
 mod tumble;
 
 use std::sync::Arc;

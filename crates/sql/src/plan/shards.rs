@@ -48,7 +48,11 @@ pub(super) fn shards(stages: &[Stage], purpose: &Purpose) -> Result<Option<Shard
         return Ok(Some(Sharded { table: name.clone(), partition_key: None }));
     }
     let [leaf] = stage.leaves.as_slice() else {
-        return Err(needs_all(name, "a join of streams meets rows of all shards", "join in one process, without leases"));
+        return Err(needs_all(
+            name,
+            "a join of streams meets rows of all shards",
+            "join in one process, without leases",
+        ));
     };
     refuse_close(name, stage)?;
     if let LogicalPlan::Aggregate(aggregate) = &leaf.batch
@@ -66,7 +70,11 @@ pub(super) fn shards(stages: &[Stage], purpose: &Purpose) -> Result<Option<Shard
             return Err(needs_all(name, "OVER keeps rows that cannot be handed to the children of a shard yet", hint));
         }
         Operator::Rows | Operator::Updating { .. } | Operator::IntervalJoin(_) | Operator::Top(_) => {
-            return Err(needs_all(name, "its state is of all shards together", "group by the partition key in windows"));
+            return Err(needs_all(
+                name,
+                "its state is of all shards together",
+                "group by the partition key in windows",
+            ));
         }
     };
     let partition_key = keys.into_iter().find(|key| leaf.feeds.iter().all(|feed| is_partition_key(feed, *key)));
@@ -94,7 +102,8 @@ fn is_partition_key(feed: &Feed, column: usize) -> bool {
         return false;
     };
     let Expr::Column(name) = expr.clone().unalias() else { return false };
-    partition_key(table).is_some_and(|key| is_column(&name, key)) && feed.hot.schema.maybe_index_of_column(&name).is_some()
+    partition_key(table).is_some_and(|key| is_column(&name, key))
+        && feed.hot.schema.maybe_index_of_column(&name).is_some()
 }
 
 fn partition_key(table: &Table) -> Option<&str> {
@@ -112,8 +121,12 @@ fn refuse_close(table: &str, stage: &Stage) -> Result<(), SqlError> {
     let mut what = None;
     close.exists(|node| {
         what = what.or(match node {
-            LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => Some("ORDER BY and LIMIT choose among the rows of all shards"),
-            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => Some("a second GROUP BY gathers groups of all shards"),
+            LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
+                Some("ORDER BY and LIMIT choose among the rows of all shards")
+            }
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => {
+                Some("a second GROUP BY gathers groups of all shards")
+            }
             LogicalPlan::Window(_) => Some("OVER ranks the rows of all shards"),
             LogicalPlan::Union(_) => Some("UNION ALL brings together groups of all shards"),
             _ => None,

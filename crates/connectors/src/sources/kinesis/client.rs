@@ -199,8 +199,9 @@ fn listed(shard: &Shard) -> ListedShard {
         parents: parents.map(|parent| ShardId::from(parent.as_str())).collect(),
         is_open: range.is_none_or(|range| range.ending_sequence_number.is_none()),
         starting: range.and_then(|range| Offset::parse(&range.starting_sequence_number, 0).ok()),
-        hashes: shard.hash_key_range.as_ref().and_then(|range| {
-            Some((range.starting_hash_key.parse().ok()?, range.ending_hash_key.parse().ok()?))
-        }),
+        hashes: shard
+            .hash_key_range
+            .as_ref()
+            .and_then(|range| Some((range.starting_hash_key.parse().ok()?, range.ending_hash_key.parse().ok()?))),
     }
 }
