@@ -283,6 +283,23 @@ def test_a_third_gets_its_share_and_all_survive_kills_and_splits(make):
     eventually(lambda: "shardId-000000000001" not in world.leases(), patience=90)
 
 
+def test_one_that_stood_still_counts_nothing_twice(make):
+    world = make(4, ROWS)
+    world.start()
+    still = world.start()
+    world.producer.start()
+    eventually(lambda: sorted(world.owners().values()) == [2, 2])
+    for _ in range(2):
+        still.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: list(world.owners().values()) == [4])
+        time.sleep(LEASE_SECONDS)
+        still.process.send_signal(signal.SIGCONT)
+        eventually(lambda: sorted(world.owners().values()) == [2, 2])
+    assert "a lease is lost" in still.log.read_text()
+    world.producer.stop()
+    eventually(world.has_exactly_what_was_put)
+
+
 def test_windows_go_on_over_kills_splits_and_merges(make):
     world = make(2, WINDOWS)
     world.start()

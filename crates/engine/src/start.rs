@@ -56,7 +56,10 @@ impl Inner {
         let is_finished = origin.as_ref().is_some_and(Origin::is_finished);
         let mut sink_queue = None;
         let (output, outcome) = match (&plan.target, &table, sink) {
-            (Target::Sink(_), _, Some(sink)) => {
+            (Target::Sink(_), _, Some(mut sink)) => {
+                if let Some(origin) = origin.as_ref().filter(|origin| origin.resume.only.is_some()) {
+                    sink.claimed(origin.base.number);
+                }
                 let (queue, emissions) = mpsc::channel(SINK_QUEUE);
                 let (clock, failing, query) = (Arc::clone(&self.clock), state_sender.clone(), name.clone());
                 self.open_sinks.send_modify(|open| *open += 1);
