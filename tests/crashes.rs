@@ -138,6 +138,7 @@ impl CheckpointStore for MemoryStore {
 /// Checkpoints in a store, taken as often as it can be.
 pub(crate) fn checkpoints(store: &Arc<MemoryStore>, writer: &str) -> CheckpointSettings {
     CheckpointSettings {
+        shared: None,
         store: Arc::clone(store) as _,
         open: Arc::new(|place| Err(format!("`{place}` is not there"))),
         interval: Duration(0),

@@ -291,7 +291,7 @@ fn what_the_features_say_is_refused_is() {
 }
 
 fn all_codes() -> impl Iterator<Item = String> {
-    (1..=13).map(|number| format!("E{number:02}"))
+    (1..=14).map(|number| format!("E{number:02}"))
 }
 
 #[test]

@@ -185,6 +185,7 @@ impl Service {
         let open = |place: &str| checkpoint_store(place, &AwsSettings::default()).map_err(|error| error.to_string());
         let place = folder.join("checkpoints").display().to_string();
         let checkpoints = CheckpointSettings {
+            shared: None,
             store: checkpoint_store(&place, &AwsSettings::default()).unwrap(),
             open: Arc::new(open),
             interval: Duration(50),

@@ -13,6 +13,8 @@ CREATE TABLE events (
 ) WITH ('connector' = 'stream', 'format' = 'json');
 CREATE TABLE untimed (k STRING, ts TIMESTAMP(3)) WITH ('connector' = 'stream', 'format' = 'json');
 CREATE TABLE archive (k STRING, c BIGINT) WITH ('connector' = 'blackhole');
+CREATE TABLE clicks (k STRING, url STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'kinesis', 'format' = 'json', 'source.lease.table' = 'app', 'source.partition-key' = 'k');
 CREATE MATERIALIZED VIEW per_key AS SELECT k, count(*) AS c FROM events GROUP BY k;
 CREATE VIEW minutes AS SELECT window_start, window_end, k, count(*) AS c
 FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, k;
@@ -22,6 +24,45 @@ FROM TABLE(TUMBLE(TABLE events, DESCRIPTOR(ts), INTERVAL '1' HOUR)) GROUP BY win
 
 /// A statement; the code and the place of its error, or a word of it; a word of the hint.
 const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
+    ("CREATE MATERIALIZED VIEW m AS SELECT k FROM clicks", "E14", (1, 1), "INSERT INTO"),
+    ("SELECT k FROM clicks", "E14", (1, 1), "INSERT INTO"),
+    (
+        "INSERT INTO archive SELECT url, count(*) FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, url",
+        "E14",
+        (1, 1),
+        "group by k",
+    ),
+    (
+        "INSERT INTO archive SELECT upper(k), count(*) FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, upper(k)",
+        "E14",
+        (1, 1),
+        "group by k",
+    ),
+    (
+        "INSERT INTO archive SELECT k, count(*) AS c FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, k ORDER BY c DESC LIMIT 3",
+        "E14",
+        (1, 1),
+        "reads the sink",
+    ),
+    (
+        "INSERT INTO archive SELECT k, count(*) FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY GROUPING SETS ((window_start, window_end, k), (window_start, window_end))",
+        "E14",
+        (1, 1),
+        "for each set",
+    ),
+    ("INSERT INTO archive SELECT k, n FROM clicks UNION ALL SELECT k, n FROM events", "E14", (1, 1), "lookup table"),
+    (
+        "INSERT INTO archive SELECT k, sum(n) OVER (PARTITION BY k ORDER BY ts ROWS 2 PRECEDING) FROM clicks",
+        "E14",
+        (1, 1),
+        "one process",
+    ),
+    (
+        "INSERT INTO archive SELECT a.k, b.n FROM clicks a JOIN clicks b ON a.k = b.k AND b.ts BETWEEN a.ts AND a.ts + INTERVAL '1' MINUTE",
+        "E14",
+        (1, 1),
+        "one process",
+    ),
     ("SELECT k, count(*) FROM events GROUP BY k", "E01", (1, 41), "TUMBLE"),
     ("CREATE MATERIALIZED VIEW m AS\nSELECT max(c) FROM minutes\nGROUP BY k", "E01", (3, 10), "window_start"),
     ("CREATE MATERIALIZED VIEW m AS\nSELECT DISTINCT k FROM events", "E02", (2, 17), "TUMBLE"),
@@ -200,8 +241,35 @@ fn what_cannot_run_is_refused_with_code_place_and_remedy() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    let all: BTreeSet<String> = (1..=13).map(|number| format!("E{number:02}")).collect();
+    let all: BTreeSet<String> = (1..=14).map(|number| format!("E{number:02}")).collect();
     assert_eq!(codes, all, "every code has a query that gets it");
+}
+
+#[test]
+fn what_processes_share_keeps_state_by_the_partition_key() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = engine(&runtime);
+    let defined = engine.execute(&[millstream_engine::Script { text: TABLES.to_owned(), durable: false }]);
+    assert!(defined.is_ok(), "{:?}", defined.err().map(|failed| failed.error.to_string()));
+    let window = |columns: &str, from: &str| {
+        format!("INSERT INTO archive SELECT k, count(*) FROM TABLE({from}) GROUP BY {columns}")
+    };
+    let tumble = "TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)";
+    let hop = "HOP(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE, INTERVAL '1' HOUR)";
+    let session = "SESSION(TABLE clicks PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' MINUTE)";
+    for (sql, kept_at) in [
+        ("INSERT INTO archive SELECT url, n FROM clicks WHERE n > 1".to_owned(), None),
+        (window("window_start, window_end, k", tumble), Some(0)),
+        (window("window_start, url, window_end, k HAVING count(*) > 1", tumble), Some(1)),
+        (window("k, window_start, window_end", hop), Some(0)),
+        (window("window_start, window_end, k", session), Some(0)),
+    ] {
+        let report = engine.check(&sql);
+        assert!(report.errors.is_empty(), "{sql}: {:?}", report.errors);
+        let query = report.statements.first().and_then(|statement| statement.query.as_ref()).unwrap();
+        let sharded = query.pipeline.sharded.as_ref().unwrap();
+        assert_eq!((sharded.table.as_str(), sharded.partition_key), ("clicks", kept_at), "{sql}");
+    }
 }
 
 #[test]

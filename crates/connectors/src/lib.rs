@@ -32,6 +32,7 @@ mod context;
 mod durable;
 mod formats;
 mod kpl;
+mod leases;
 mod place;
 mod references;
 mod registry;
@@ -43,8 +44,9 @@ mod transforms;
 #[cfg(test)]
 mod testing;
 
-pub use checkpoints::checkpoint_store;
+pub use checkpoints::{checkpoint_store, shared_checkpoint_store};
 pub use context::{AccessKey, AwsSettings, Context, Printer};
 pub use formats::json::json_rows;
+pub use leases::{ImportError, ImportKcl, Imported, ImportedShard, import_kcl};
 pub use registry::Registry;
 pub use sources::replay::{Replay, ReplayClock, ReplayError, ReplayPlan};

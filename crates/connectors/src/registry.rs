@@ -1,6 +1,8 @@
 //! The table of all connectors, and what makes sources, decoders, sinks and reference tables of declared ones.
 
-use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl};
+use millstream_core::{
+    Connectors, Decoder, Leases, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl,
+};
 
 use crate::formats::Format;
 use crate::{Context, sinks, sources, transforms};
@@ -127,6 +129,14 @@ impl Connectors for Registry {
             return Err(cannot(table, NO_REFERENCE));
         }
         self.with(table, |connector, request| (connector.reference)(request))
+    }
+
+    fn leases(&self, table: &TableDecl) -> Result<Option<Box<dyn Leases>>, OptionError> {
+        let leases = self.with(table, |connector, request| match connector.name {
+            "kinesis" => sources::kinesis::leases(request),
+            _ => Ok(None),
+        })?;
+        Ok(leases.map(|leases| Box::new(leases) as Box<dyn Leases>))
     }
 }
 

@@ -24,6 +24,10 @@ pub trait Sink: Send {
     /// What readers are promised when a query is restarted from its checkpoint.
     fn delivery(&self) -> Delivery;
 
+    /// Comes before [`Self::recover`] where several processes may write for a query, of which one has been told to stop and
+    /// may not know: claims are numbered in their order. What processes with later claims have written is not to be touched.
+    fn claimed(&mut self, _number: u64) {}
+
     /// Checkpoints are taken from now on. `state` is that of the newest one, or `None` when the query starts anew.
     /// Completes what was prepared, removes what is not part of it. May be tried again after [`SinkError::Retry`].
     fn recover<'a>(&'a mut self, _state: Option<&'a SinkState>) -> BoxFuture<'a, Result<(), SinkError>> {

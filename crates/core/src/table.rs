@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 
-use crate::{Decoder, OptionError, Options, Reference, Sink, Source};
+use crate::{Decoder, Leases, OptionError, Options, Reference, Sink, Source};
 
 /// A table as its connector sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,4 +98,9 @@ pub trait Connectors: Send + Sync {
 
     /// A reader of the whole table, for joins; where its [`Roles::lookup`] is true.
     fn reference(&self, table: &TableDecl) -> Result<Box<dyn Reference>, OptionError>;
+
+    /// The leases by which processes share a table; `None`: each reads all of it.
+    fn leases(&self, _table: &TableDecl) -> Result<Option<Box<dyn Leases>>, OptionError> {
+        Ok(None)
+    }
 }

@@ -36,6 +36,12 @@ fn remember_pause(state: &mut Running, name: &str) {
 
 impl Inner {
     pub(crate) async fn pause(self: &Arc<Self>, name: &str) -> Result<(), SqlError> {
+        let is_shared = self.lock().shared.contains_key(name);
+        if is_shared {
+            remember_pause(&mut self.lock(), name);
+            self.pause_shared(name).await;
+            return Ok(());
+        }
         let answers = {
             let mut state = self.lock();
             let query = state.queries.get(name).ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
@@ -87,6 +93,12 @@ impl Inner {
     }
 
     fn resume_locked(self: &Arc<Self>, state: &mut Running, name: &str) -> Result<(), SqlError> {
+        if state.shared.contains_key(name) {
+            let paused = pause_of(name);
+            self.resume_shared(state, name)?;
+            state.definitions.retain(|(_, statement)| *statement != paused);
+            return Ok(());
+        }
         let query = state.queries.get(name).ok_or_else(|| SqlError::new(format!("there is no query `{name}`")))?;
         if matches!(*query.state.borrow(), QueryState::Failed(_)) {
             return self.start_again(state, name);
@@ -150,6 +162,10 @@ impl Inner {
 
     /// Keeps the state of a query under a name, whatever becomes of the query.
     pub(crate) async fn savepoint(&self, name: &str, savepoint: String) -> Result<u64, SqlError> {
+        if self.lock().shared.contains_key(name) {
+            return Err(SqlError::new(format!("`{name}` is shared: no process has all of its state"))
+                .hint("copy the folder of its checkpoints while all processes are paused"));
+        }
         if let Some(settings) = &self.settings.checkpoints {
             let there = settings.store.list(&savepoint_folder(&savepoint)).await;
             let there = there.map_err(|error| SqlError::new(format!("savepoints cannot be looked at: {error}")))?;
@@ -203,7 +219,7 @@ impl Inner {
     }
 
     /// Replaces a query if the new one has caught up. Answers whether nothing is left to be done.
-    fn try_replace(&self, name: &str) -> bool {
+    fn try_replace(self: &Arc<Self>, name: &str) -> bool {
         let mut state = self.lock();
         let key = crate::execute::successor(name);
         let Some(new) = state.queries.get(&key) else { return true };
@@ -240,7 +256,7 @@ impl Inner {
     }
 
     /// Sends a message to a closer, if need be once there is room in its inbox.
-    fn tell_closer(&self, query: &Query, what: ToCloser) {
+    pub(crate) fn tell_closer(&self, query: &Query, what: ToCloser) {
         let (closer, clock) = (query.closer.clone(), Arc::clone(&self.clock));
         let mut message = Said { by: None, what };
         match closer.try_send(message) {
@@ -295,7 +311,8 @@ impl Inner {
         self.tell_workers(|| ToWorker::Promote { lane, into: merge.into });
     }
 
-    pub(crate) fn drop_query(&self, state: &mut Running, name: &str) {
+    pub(crate) fn drop_query(self: &Arc<Self>, state: &mut Running, name: &str) {
+        self.drop_shared(state, name);
         let Some(query) = state.queries.remove(name) else { return };
         self.leave_lanes(state, query.id, false);
         if let Some(writer) = &query.writer {
@@ -306,9 +323,18 @@ impl Inner {
     }
 
     pub(crate) async fn shutdown(&self) {
-        let names: Vec<String> = {
+        let shared: Vec<String> = {
             let mut state = self.lock();
             state.stopping = true;
+            state.shared.keys().cloned().collect()
+        };
+        // While they read, for their readers take last checkpoints by themselves.
+        let given_back = futures::future::join_all(shared.iter().map(|name| self.stop_sharing(name)));
+        if tokio::time::timeout(LAST_CHECKPOINT.to_std(), given_back).await.is_err() {
+            tracing::warn!("some leases were not given back in time; others take them when they expire");
+        }
+        let names: Vec<String> = {
+            let state = self.lock();
             for lane in state.lanes.values() {
                 lane.stop.send_replace(true);
             }

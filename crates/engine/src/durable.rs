@@ -20,6 +20,8 @@ pub type OpenStore = dyn Fn(&str) -> Result<Arc<dyn CheckpointStore>, String> + 
 #[derive(Clone)]
 pub struct CheckpointSettings {
     pub store: Arc<dyn CheckpointStore>,
+    /// Where those of shared queries are, which all processes that share them use.
+    pub shared: Option<Arc<dyn CheckpointStore>>,
     pub open: Arc<OpenStore>,
     pub interval: Duration,
     /// How many checkpoints of a query are kept.
@@ -36,6 +38,8 @@ pub(crate) struct ResumePoint {
     pub(crate) since: Option<EventTime>,
     /// How far each source was read, and how far event time had come there.
     pub(crate) sources: HashMap<String, SourcePoint>,
+    /// Only this shard is read.
+    pub(crate) only: Option<ShardId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,9 +52,9 @@ pub(crate) struct SourcePoint {
 pub(crate) struct Origin {
     pub(crate) folder: String,
     /// The manifest it is claimed with.
-    base: Manifest,
+    pub(crate) base: Manifest,
     kept: Vec<(u64, BTreeSet<String>)>,
-    garbage: Vec<String>,
+    pub(crate) garbage: Vec<String>,
     skipped: Vec<String>,
     /// A savepoint whose files are copied first.
     copied_from: Option<Arc<dyn CheckpointStore>>,
@@ -98,6 +102,18 @@ enum Plan {
 }
 
 impl Inner {
+    /// Where the checkpoints of a query are kept.
+    pub(crate) fn checkpoints_of(&self, plan: &ContinuousQuery) -> Option<CheckpointSettings> {
+        let settings = self.settings.checkpoints.clone()?;
+        match &settings.shared {
+            Some(shared) if plan.pipeline.sharded.is_some() => {
+                let store = Arc::clone(shared);
+                Some(CheckpointSettings { store, ..settings })
+            }
+            _ => Some(settings),
+        }
+    }
+
     /// Works out what a query goes on from, and loads it. `is_new`: what there is of its name is of a query that this
     /// script drops. `now` is the same for all that start together: they share their readers by it.
     pub(crate) fn origin(
@@ -107,7 +123,7 @@ impl Inner {
         now: EventTime,
     ) -> Result<Option<Origin>, SqlError> {
         let plan = &prepared.plan;
-        let Some(settings) = &self.settings.checkpoints else {
+        let Some(settings) = &self.checkpoints_of(plan) else {
             return match &plan.start {
                 Some(StartFrom::Checkpoint | StartFrom::Savepoint(_)) => {
                     Err(SqlError::new("no checkpoints are taken here: there is nothing to start from"))
@@ -205,7 +221,7 @@ impl Inner {
 
     /// Makes the query this process's own: no other can write a checkpoint of it from now on.
     pub(crate) fn claim(&self, origin: &mut Origin, prepared: &Prepared) -> Result<Option<Writer>, SqlError> {
-        let Some(settings) = &self.settings.checkpoints else { return Ok(None) };
+        let Some(settings) = &self.checkpoints_of(&prepared.plan) else { return Ok(None) };
         let store = Arc::clone(&settings.store);
         let checkpoints = Arc::clone(&prepared.stats.checkpoints);
         let claimed = self.runtime.block_on(async {
@@ -360,7 +376,7 @@ fn unusable_state(origin: &Origin, error: &datafusion::error::DataFusionError) -
     SqlError::new(format!("checkpoint {} of `{}`: {}", origin.base.number, origin.base.query, error.strip_backtrace()))
 }
 
-fn load(prepared: &mut Prepared, mut saved: crate::checkpoint::Saved) -> datafusion::common::Result<()> {
+pub(crate) fn load(prepared: &mut Prepared, mut saved: crate::checkpoint::Saved) -> datafusion::common::Result<()> {
     // The claim of a query that has read nothing yet.
     if saved.is_empty() {
         return Ok(());
@@ -393,5 +409,5 @@ fn resume_point(manifest: &Manifest, start: Option<&StartFrom>) -> Result<Resume
         Some(StartFrom::At(time)) => Some(Start::At(*time)),
         None | Some(StartFrom::Checkpoint | StartFrom::Savepoint(_)) => None,
     };
-    Ok(ResumePoint { start, since: Some(EventTime(manifest.since)), sources })
+    Ok(ResumePoint { start, since: Some(EventTime(manifest.since)), sources, only: None })
 }

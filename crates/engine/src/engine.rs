@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
-use millstream_core::{Clock, Connectors, Delivery, Emission, EventTime};
+use millstream_core::{Clock, Connectors, Delivery, Emission, EventTime, ShardId};
 use millstream_sql::{
     Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Position, Session, ShowKind, SqlError, SystemTable, Target,
     Warning,
@@ -30,6 +30,7 @@ use crate::merge::Merge;
 use crate::message::{LaneId, QueryId, Said, ToCloser, ToWorker};
 use crate::output::Captured;
 use crate::reference::References;
+use crate::shared::Shared;
 use crate::source::SourceSpec;
 use crate::stats::{QueryStats, SourceStats};
 use crate::threads::{OnThreads, Runner};
@@ -220,6 +221,8 @@ pub(crate) struct Running {
     pub(crate) queries: BTreeMap<String, Query>,
     pub(crate) lanes: BTreeMap<LaneId, Lane>,
     pub(crate) sources: BTreeMap<String, Arc<Source>>,
+    /// Queries whose shards processes share; those that are read here are among `queries`.
+    pub(crate) shared: BTreeMap<String, Shared>,
     /// Statements that are to be there again after a restart, by what they define.
     pub(crate) definitions: Vec<(String, String)>,
     pub(crate) stopping: bool,
@@ -235,6 +238,8 @@ pub(crate) struct Source {
 /// One reader, and the queries it feeds.
 pub(crate) struct Lane {
     pub(crate) source: String,
+    /// It reads one shard.
+    pub(crate) only: Option<ShardId>,
     /// How many shards it has opened.
     pub(crate) opened: Arc<AtomicUsize>,
     /// The lane it catches up with.
@@ -269,6 +274,8 @@ pub(crate) struct Query {
     pub(crate) folder: Option<String>,
     /// It was asked to pause, and not all workers have answered.
     pub(crate) is_pausing: bool,
+    /// Its one shard was read to its end, and a durable checkpoint has all of it.
+    pub(crate) is_drained: bool,
 }
 
 impl Query {
@@ -409,12 +416,12 @@ impl Engine {
 
     /// Every continuous query.
     pub fn queries(&self) -> Vec<QueryInfo> {
-        self.inner.lock().queries.iter().map(|(name, query)| query.info(name)).collect()
+        self.inner.lock().infos()
     }
 
     /// One continuous query.
     pub fn query(&self, name: &str) -> Option<QueryInfo> {
-        self.inner.lock().queries.get(name).map(|query| query.info(name))
+        self.inner.lock().infos().into_iter().find(|query| query.name == name)
     }
 
     /// Every live table, `error_stream` not among them.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use millstream_core::Leases;
 use millstream_sql::{
     Catalog, Effect, Lookup, Position, QueryAction, SqlError, StartFrom, Statement, apply, parse, signature,
 };
@@ -19,9 +20,25 @@ use crate::system::progress;
 enum Step {
     Done(Outcome),
     Start(Box<Starting>),
-    LookUp { statement: String, lookup: Lookup },
-    Drop { statement: String, kind: &'static str, name: String },
-    Alter { statement: String, name: String, action: QueryAction },
+    /// Takes part in a query that processes share.
+    Share {
+        prepared: Box<Prepared>,
+        leases: Box<dyn Leases>,
+    },
+    LookUp {
+        statement: String,
+        lookup: Lookup,
+    },
+    Drop {
+        statement: String,
+        kind: &'static str,
+        name: String,
+    },
+    Alter {
+        statement: String,
+        name: String,
+        action: QueryAction,
+    },
 }
 
 /// A query that is going to be started.
@@ -129,10 +146,12 @@ impl Inner {
                         }
                         handed_over.and_then(|()| self.start_query(&mut state, prepared, durable, key, &mut started))
                     }
+                    Step::Share { prepared, leases } => self.share(&mut state, *prepared, leases),
                     Step::Drop { statement, kind, name } => {
+                        let is_shared = state.shared.contains_key(&name);
                         self.drop_query(&mut state, &name);
                         self.drop_query(&mut state, &successor(&name));
-                        if !started.contains(&name) {
+                        if !started.contains(&name) && !is_shared {
                             self.forget_state(&name, None);
                         }
                         state.definitions.retain(|(defined, _)| *defined != name);
@@ -177,7 +196,8 @@ impl Inner {
     ) -> Result<Step, SqlError> {
         let text = statement.text.clone();
         // A query that the script itself makes can be altered.
-        let is_made = matches!(&effect, Effect::Alter { query, .. } if catalog.is_taken(query) && !state.queries.contains_key(query));
+        let is_made = matches!(&effect, Effect::Alter { query, .. }
+            if catalog.is_taken(query) && !state.queries.contains_key(query) && !state.shared.contains_key(query));
         if !is_made {
             refuse(state, &effect)?;
         }
@@ -189,6 +209,9 @@ impl Inner {
                 let prepared = self.compile(query, &|relation| self.reference(state, tables, relation))?;
                 if let Some(table) = &prepared.table {
                     tables.insert(prepared.plan.name.clone(), Arc::clone(table));
+                }
+                if let Some(leases) = self.leases_of(state, &prepared.plan)? {
+                    return Ok(Step::Share { prepared: Box::new(prepared), leases });
                 }
                 let is_dropped = dropped.contains(&prepared.plan.name);
                 let former = if is_dropped { Former::None } else { self.former(state, &prepared)? };
@@ -213,7 +236,9 @@ impl Inner {
             Effect::Set { key, value } => {
                 Step::Done(Outcome::Set { statement: text, key, value: value.unwrap_or_default() })
             }
-            Effect::Alter { query, if_exists: true, .. } if !is_made && !state.queries.contains_key(&query) => {
+            Effect::Alter { query, if_exists: true, .. }
+                if !is_made && !state.queries.contains_key(&query) && !state.shared.contains_key(&query) =>
+            {
                 Step::Done(Outcome::Altered { statement: text, name: query })
             }
             Effect::Alter { query, action, .. } => Step::Alter { statement: text, name: query, action },
@@ -344,7 +369,7 @@ fn supersede(steps: &mut [(usize, Step)], by: &Starting) {
 pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
     match effect {
         Effect::Dropped { kind: "query", name } | Effect::Alter { query: name, if_exists: false, .. }
-            if !state.queries.contains_key(name) =>
+            if !state.queries.contains_key(name) && !state.shared.contains_key(name) =>
         {
             Err(no_query(state, name))
         }
@@ -359,7 +384,7 @@ pub(crate) fn refuse(state: &Running, effect: &Effect) -> Result<(), SqlError> {
 }
 
 fn no_query(state: &Running, name: &str) -> SqlError {
-    let names: Vec<&str> = state.queries.keys().map(String::as_str).collect();
+    let names: Vec<String> = state.infos().into_iter().map(|query| query.name).collect();
     SqlError::new(format!("there is no query `{name}`")).hint(format!("there are: {}", names.join(", ")))
 }
 

@@ -133,20 +133,25 @@ impl SourceOutput for LaneOutput {
     }
 }
 
-/// Reads until the input ends, the lane is stopped, or the source breaks.
-pub(crate) async fn read(source: Box<dyn Source>, resume: Resume, output: LaneOutput) -> Result<(), SourceError> {
+/// Reads until the input ends, the lane is stopped, or the source breaks. Answers whether it was one shard only, which has
+/// ended: of the input that is not the end.
+pub(crate) async fn read(source: Box<dyn Source>, resume: Resume, output: LaneOutput) -> Result<bool, SourceError> {
+    let is_one_shard = resume.only.is_some();
     let mut stopped = output.stopped.clone();
     let ended = tokio::select! {
         biased;
         ended = source.run(resume, &output) => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
+        _ = stopped.wait_for(|stopped| *stopped) => return Ok(false),
     };
     ended?;
-    if !*stopped.borrow() {
+    if *stopped.borrow() {
+        return Ok(false);
+    }
+    if !is_one_shard {
         for worker in &output.workers {
             // The engine may be stopping; then nobody waits for the end.
             let _ = worker.send(ToWorker::Ended { lane: output.lane });
         }
     }
-    Ok(())
+    Ok(is_one_shard)
 }

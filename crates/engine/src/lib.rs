@@ -40,6 +40,7 @@ mod pane;
 mod physical;
 mod reference;
 mod sabotage;
+mod shared;
 #[cfg(test)]
 mod simulation;
 mod slices;

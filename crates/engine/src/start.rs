@@ -56,7 +56,10 @@ impl Inner {
         let is_finished = origin.as_ref().is_some_and(Origin::is_finished);
         let mut sink_queue = None;
         let (output, outcome) = match (&plan.target, &table, sink) {
-            (Target::Sink(_), _, Some(sink)) => {
+            (Target::Sink(_), _, Some(mut sink)) => {
+                if let Some(origin) = origin.as_ref().filter(|origin| origin.resume.only.is_some()) {
+                    sink.claimed(origin.base.number);
+                }
                 let (queue, emissions) = mpsc::channel(SINK_QUEUE);
                 let (clock, failing, query) = (Arc::clone(&self.clock), state_sender.clone(), name.clone());
                 self.open_sinks.send_modify(|open| *open += 1);
@@ -189,6 +192,7 @@ impl Inner {
             delivery,
             folder: origin.as_ref().map(|origin| origin.folder.clone()),
             is_pausing: false,
+            is_drained: false,
             plan,
         };
         if is_finished {
@@ -226,9 +230,9 @@ impl Inner {
                 readers.push(name.clone());
             }
         }
-        for (Reading { source, .. }, (lane, readers)) in &readings {
+        for (Reading { source, only, .. }, (lane, readers)) in &readings {
             let resume = resume_point(state, source, readers);
-            self.open_lane(state, *lane, &tables[source], readers, resume)?;
+            self.open_lane(state, *lane, &tables[source], only.as_ref(), readers, resume)?;
         }
         for name in started {
             let Some(query) = state.queries.get(name) else { continue };
@@ -259,7 +263,7 @@ impl Inner {
         });
         for (reading, lane, readers, source) in sources.collect::<Result<Vec<_>, SqlError>>()? {
             let SourcePoint { offsets, .. } = resume_point(state, &reading.source, &readers);
-            let resume = Resume { offsets, start: reading.start, since: reading.since, only: None };
+            let resume = Resume { offsets, start: reading.start, since: reading.since, only: reading.only };
             self.start_reader(state, lane, &reading.source, source, resume);
         }
         Ok(())
@@ -270,6 +274,7 @@ impl Inner {
         state: &mut Running,
         lane: LaneId,
         table: &Arc<Table>,
+        only: Option<&ShardId>,
         started: &[String],
         resume: SourcePoint,
     ) -> Result<(), SqlError> {
@@ -282,7 +287,9 @@ impl Inner {
         let source = &state.sources[name];
         // A bounded input is read anew for each; a stream's later readers join the first.
         let is_stream = table.roles.source == Some(Boundedness::Unbounded);
-        let main = state.lanes.iter().find(|(_, open)| open.source == *name && open.merge.is_none() && is_stream);
+        // A reader of one shard is by itself.
+        let is_main = |open: &Lane| open.source == *name && open.merge.is_none() && is_stream && open.only.is_none();
+        let main = state.lanes.iter().find(|(_, open)| only.is_none() && is_main(open));
         let merge =
             main.map(|(main, open)| Arc::new(Merge::new(lane, *main, Arc::clone(&open.opened), self.merged.clone())));
         let opened = Arc::<AtomicUsize>::default();
@@ -313,7 +320,15 @@ impl Inner {
         }
         state.lanes.insert(
             lane,
-            Lane { source: name.clone(), opened, merge, drift: is_stream.then_some(drift), stop, readers },
+            Lane {
+                source: name.clone(),
+                only: only.cloned(),
+                opened,
+                merge,
+                drift: is_stream.then_some(drift),
+                stop,
+                readers,
+            },
         );
         Ok(())
     }
@@ -343,10 +358,12 @@ impl Inner {
         };
         let (engine, name) = (Arc::downgrade(self), name.to_owned());
         self.runner.task(Box::pin(async move {
-            if let Err(error) = read(source, resume, output).await
-                && let Some(engine) = engine.upgrade()
-            {
-                engine.source_failed(lane, &name, &error.to_string());
+            let read = read(source, resume, output).await;
+            let Some(engine) = engine.upgrade() else { return };
+            match read {
+                Ok(false) => {}
+                Ok(true) => engine.shard_ended(lane).await,
+                Err(error) => engine.source_failed(lane, &name, &error.to_string()),
             }
         }));
     }
@@ -423,6 +440,8 @@ struct Reading {
     since: Option<EventTime>,
     /// Chunks of a bounded input cannot be cut where another query begins: there all begin in the same place.
     at: Option<String>,
+    /// Only this shard.
+    only: Option<ShardId>,
 }
 
 impl Reading {
@@ -433,6 +452,7 @@ impl Reading {
             start: resume.start,
             since: resume.since,
             at: at.map(|point| format!("{:?}", point.offsets)),
+            only: resume.only.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_core::{Duration, EventTime, Offset, ShardId, ShardState};
 
-use crate::checkpoint::Manifest;
+use crate::checkpoint::{Manifest, SourcePosition};
 
 /// A count that only grows.
 #[derive(Debug, Default)]
@@ -85,6 +85,21 @@ pub struct ShardStats {
 }
 
 impl QueryStats {
+    /// Counts what another has counted, but for what it has at the moment.
+    pub(crate) fn add(&self, other: &Self) {
+        for (own, other) in [
+            (&self.rows_in, &other.rows_in),
+            (&self.filtered, &other.filtered),
+            (&self.late, &other.late),
+            (&self.rejected, &other.rejected),
+            (&self.used, &other.used),
+            (&self.rows_out, &other.rows_out),
+            (&self.spilled_bytes, &other.spilled_bytes),
+        ] {
+            own.add(other.get());
+        }
+    }
+
     /// How far event time has come: `EventTime::MIN` before any row, `MAX` after the end of the input.
     pub fn watermark(&self) -> EventTime {
         self.lock().watermark
@@ -132,6 +147,8 @@ pub struct CheckpointInfo {
     pub failing: Option<String>,
     /// Checkpoints that could not be used when the query was restored, and why.
     pub skipped: Vec<String>,
+    /// How far it has each shard.
+    pub(crate) sources: Vec<SourcePosition>,
 }
 
 /// A query's checkpoints, for whoever asks.
@@ -151,6 +168,14 @@ impl CheckpointStats {
         newest.bytes = bytes;
         newest.state_bytes = manifest.chunks.values().map(|place| place.length).sum();
         newest.duration_ms = duration.0;
+        newest.sources.clone_from(&manifest.sources);
+    }
+
+    /// How far the newest checkpoint has a shard.
+    pub(crate) fn offset(&self, shard: &ShardId) -> Option<Offset> {
+        let newest = self.lock();
+        let at = newest.sources.iter().flat_map(|source| &source.shards).find(|at| at.shard == shard.as_str())?;
+        at.offset().ok().flatten()
     }
 
     pub(crate) fn set_pause(&self, pause: std::time::Duration) {

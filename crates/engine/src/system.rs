@@ -23,12 +23,16 @@ pub(crate) fn tables() -> Vec<SystemTable> {
 
 /// The rows of one of these tables now.
 pub(crate) fn rows(name: &str, state: &Running) -> Result<(SchemaRef, Vec<RecordBatch>), SqlError> {
-    let queries: Vec<QueryInfo> = state.queries.iter().map(|(name, query)| query.info(name)).collect();
+    let queries = state.infos();
     let (schema, columns) = match name {
         "millstream.queries" => (queries_schema(), queries_columns(&queries)),
         "millstream.shards" => (shards_schema(), shards_columns(&queries)),
         "millstream.watermarks" => (watermarks_schema(), watermarks_columns(&queries)),
-        "millstream.checkpoints" => (checkpoints_schema(), checkpoints_columns(&queries)),
+        // Each shard of a shared query has checkpoints of its own.
+        "millstream.checkpoints" => {
+            let each: Vec<QueryInfo> = state.queries.iter().map(|(name, query)| query.info(name)).collect();
+            (checkpoints_schema(), checkpoints_columns(&each))
+        }
         other => {
             return Err(SqlError::new(format!("`{other}` is a stream or a sink: it holds no rows to select from"))
                 .hint("select from a materialized view"));

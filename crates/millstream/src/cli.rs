@@ -27,10 +27,47 @@ enum Command {
     Run(RunFlags),
     /// Parses and plans scripts only: pipelines, warnings, errors.
     Check(CheckFlags),
+    /// What has to do with other consumers of Kinesis.
+    #[command(subcommand)]
+    Kinesis(KinesisCommand),
     /// Runs SQL tests: every folder with query.sql, input.ndjson and expected.ndjson. Exits with 1 if one fails.
     Test(TestFlags),
     /// Looks after streams of AWS, of an emulator or of a running service: list, create, tail, reshard, measure.
     Streams(StreamsFlags),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KinesisCommand {
+    /// Takes over where an application of the Kinesis Client Library stands, by its lease table.
+    ImportKcl(ImportKclFlags),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportKclFlags {
+    /// The application's lease table in DynamoDB; by default it has the application's name.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: String,
+    /// The stream that it reads.
+    #[arg(long, value_name = "STREAM")]
+    pub(crate) stream: String,
+    /// Copies the leases into this table, which is made, and leaves the application's as it is.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) into: Option<String>,
+    /// Where Kinesis and DynamoDB are spoken: an emulator's address [default: AWS].
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    pub(crate) endpoint: Option<String>,
+    /// Where DynamoDB is spoken, if not there.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_DYNAMODB")]
+    pub(crate) dynamodb_endpoint: Option<String>,
+    /// The region [default: `AWS_REGION`, `AWS_DEFAULT_REGION`, us-east-1].
+    #[arg(long, value_name = "REGION", env = "AWS_REGION")]
+    pub(crate) region: Option<String>,
+    /// The application's failoverTimeMillis: if a lease is renewed within it, a worker lives.
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(1..=600_000))]
+    pub(crate) failover_ms: i64,
+    /// Takes over although workers of the application live; they lose their leases.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// Flags of `serve`; what is not given comes from the environment, then from the configuration file.
@@ -144,6 +181,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(flags) => commands::demo::run(&flags),
         Command::Run(flags) => commands::run::run(&flags),
         Command::Check(flags) => commands::check::run(&flags),
+        Command::Kinesis(KinesisCommand::ImportKcl(flags)) => commands::import_kcl::run(&flags),
         Command::Streams(flags) => commands::streams::run(&flags),
     };
     ran.map(|()| ExitCode::SUCCESS)

@@ -20,7 +20,7 @@ const DEFAULT_DATA: &str = "millstream-data";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const PREFIX: &str = "MILLSTREAM_";
 /// Keys that the environment may give, under [`PREFIX`], in upper case with `_` for the dots.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "data",
     "queries",
     "listen",
@@ -30,6 +30,7 @@ const KEYS: [&str; 12] = [
     "aws.region",
     "aws.endpoint_url",
     "checkpoints.dir",
+    "checkpoints.shared_dir",
     "checkpoints.interval",
     "checkpoints.retained",
     "kinesis.enforce_limits",
@@ -65,6 +66,8 @@ pub(crate) struct Config {
 pub(crate) struct CheckpointConfig {
     /// A folder or `s3://bucket/prefix`; `None`: in the data folder.
     pub(crate) dir: Option<String>,
+    /// The same for queries that processes share; `None`: there are none.
+    pub(crate) shared_dir: Option<String>,
     pub(crate) interval: Duration,
     pub(crate) retained: usize,
 }
@@ -133,6 +136,7 @@ fn resolve(
         },
         checkpoints: CheckpointConfig {
             dir: reader.get("checkpoints.dir").map(ToOwned::to_owned),
+            shared_dir: reader.get("checkpoints.shared_dir").map(ToOwned::to_owned),
             interval: reader.duration("checkpoints.interval").map_err(wrong)?.unwrap_or(CHECKPOINT_INTERVAL),
             retained: {
                 let given = reader.parse("checkpoints.retained", "a number of checkpoints").map_err(wrong)?;

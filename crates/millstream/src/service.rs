@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use millstream_connectors::{AwsSettings, Context, Registry, checkpoint_store};
+use millstream_connectors::{AwsSettings, Context, Registry, checkpoint_store, shared_checkpoint_store};
 use millstream_core::{Clock, EventTime};
 use millstream_engine::{CheckpointSettings, Engine, MemorySettings, Outcome, Script, ScriptError, Settings};
 use millstream_local_kinesis::Store;
@@ -148,13 +148,18 @@ impl Service {
 
 /// Where the state of queries is kept.
 fn checkpoints(settings: &ServiceSettings, folder: &DataFolder, seed: u64) -> anyhow::Result<CheckpointSettings> {
-    let CheckpointConfig { dir, interval, retained } = settings.checkpoints.clone();
+    let CheckpointConfig { dir, shared_dir, interval, retained } = settings.checkpoints.clone();
     let dir = dir.unwrap_or_else(|| folder.checkpoints().display().to_string());
     let aws = settings.aws.clone();
     let store = checkpoint_store(&dir, &aws).with_context(|| format!("checkpoints cannot be kept in {dir}"))?;
-    let open = move |place: &str| checkpoint_store(place, &aws).map_err(|error| error.to_string());
     let writer = format!("{seed:x}-{}", std::process::id());
-    Ok(CheckpointSettings { store, open: Arc::new(open), interval, retained, writer })
+    let shared = shared_dir.map(|dir| {
+        let store = shared_checkpoint_store(&dir, &writer, &aws);
+        store.with_context(|| format!("checkpoints of shared queries cannot be kept in {dir}"))
+    });
+    let shared = shared.transpose()?;
+    let open = move |place: &str| checkpoint_store(place, &aws).map_err(|error| error.to_string());
+    Ok(CheckpointSettings { store, shared, open: Arc::new(open), interval, retained, writer })
 }
 
 /// A script that did not take effect, or that did and could not be kept.

@@ -31,6 +31,15 @@ pub struct Table {
     pub progress: Progress,
     /// What the connector says it can be.
     pub roles: Roles,
+    /// Processes share its shards.
+    pub shared: Option<SharedTable>,
+}
+
+/// What is known of a table whose shards processes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedTable {
+    /// The column that holds the records' partition key, as an index into [`Table::columns`].
+    pub partition_key: Option<usize>,
 }
 
 /// One column of a table.

@@ -6,9 +6,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::ExprSchemable;
 use datafusion::sql::sqlparser::ast::{self, Spanned};
-use millstream_core::{Connectors, Duration, IdlePolicy, Metadata, OptionError, Options, TableDecl};
+use millstream_core::{Connectors, Duration, IdlePolicy, LEASE_TABLE, Metadata, OptionError, Options, TableDecl};
 
-use crate::catalog::{Catalog, Column, ColumnKind, Progress, Table, TimeAttribute, input_schema};
+use crate::catalog::{Catalog, Column, ColumnKind, Progress, SharedTable, Table, TimeAttribute, input_schema};
 use crate::parse::{self, CreateTable, WatermarkDef, WithOption};
 use crate::session::Session;
 use crate::window::interval_ms;
@@ -39,7 +39,7 @@ pub(crate) fn resolve(
         }
     }
     let place = |error: OptionError| option_error(&error, &declaration.options, declaration.name.at);
-    let (progress, options) = split_options(&declaration.options).map_err(place)?;
+    let (progress, partition_key, options) = split_options(&declaration.options).map_err(place)?;
     let decl = TableDecl {
         name: declaration.name.text.clone(),
         schema: physical,
@@ -47,8 +47,10 @@ pub(crate) fn resolve(
         options,
     };
     let roles = connectors.check(&decl).map_err(place)?;
+    let shared =
+        resolve_sharing(decl.options.get(LEASE_TABLE).is_some(), partition_key.as_deref(), &columns).map_err(place)?;
     let schema = Arc::new(Schema::new(columns.iter().map(|column| Arc::clone(&column.field)).collect::<Vec<_>>()));
-    Ok((Table { decl, columns, schema, time, progress, roles }, uses))
+    Ok((Table { decl, columns, schema, time, progress, roles, shared }, uses))
 }
 
 /// An error of an option, placed where the option is written.
@@ -152,13 +154,47 @@ fn resolve_watermark(session: &Session, mark: &WatermarkDef, columns: &[Column])
     }
 }
 
-/// Takes out the options that say how time advances; the rest is the connector's.
-fn split_options(given: &[WithOption]) -> Result<(Progress, Options), OptionError> {
-    const OWN: [&str; 4] = [
+/// Which column is the partition key: the one that is named, or that of the envelope.
+fn resolve_sharing(
+    is_shared: bool,
+    named: Option<&str>,
+    columns: &[Column],
+) -> Result<Option<SharedTable>, OptionError> {
+    if !is_shared {
+        return match named {
+            Some(_) => Err(OptionError::new(PARTITION_KEY, "needs 'source.lease.table': it is for shared streams")),
+            None => Ok(None),
+        };
+    }
+    let Some(named) = named else {
+        let is_key = |column: &Column| matches!(column.kind, ColumnKind::Metadata(Metadata::PartitionKey));
+        return Ok(Some(SharedTable { partition_key: columns.iter().position(is_key) }));
+    };
+    let Some(index) = columns.iter().position(|column| column.field.name() == named) else {
+        return Err(OptionError::new(PARTITION_KEY, format!("names `{named}`, which is no column")));
+    };
+    let data_type = columns[index].field.data_type();
+    let is_text = matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
+    if !is_text && !data_type.is_integer() {
+        let message =
+            format!("names `{named}`, which is {}: a partition key is text, or an integer", type_name(data_type));
+        return Err(OptionError::new(PARTITION_KEY, message));
+    }
+    Ok(Some(SharedTable { partition_key: Some(index) }))
+}
+
+/// The column whose text producers take as the partition key.
+const PARTITION_KEY: &str = "source.partition-key";
+
+/// Takes out the options that say how time advances, and the one that says what the partition key is; the rest is the
+/// connector's.
+fn split_options(given: &[WithOption]) -> Result<(Progress, Option<String>, Options), OptionError> {
+    const OWN: [&str; 5] = [
         "scan.watermark.idle-timeout",
         "scan.watermark.idle-policy",
         "scan.watermark.max-future-skew",
         "scan.watermark.alignment.max-drift",
+        PARTITION_KEY,
     ];
     let (own, rest): (Vec<_>, Vec<_>) =
         given.iter().map(|option| (option.key.as_str(), option.value.as_str())).partition(|(key, _)| OWN.contains(key));
@@ -174,5 +210,6 @@ fn split_options(given: &[WithOption]) -> Result<(Progress, Options), OptionErro
     let max_drift = reader.duration(OWN[3])?;
     // Flink's 0 means never idle.
     let idle_timeout = (idle_timeout.0 > 0).then_some(idle_timeout);
-    Ok((Progress { idle_timeout, idle_policy, max_future_skew, max_drift }, rest.into_iter().collect()))
+    let partition_key = reader.get(PARTITION_KEY).map(ToOwned::to_owned);
+    Ok((Progress { idle_timeout, idle_policy, max_future_skew, max_drift }, partition_key, rest.into_iter().collect()))
 }

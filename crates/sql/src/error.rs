@@ -56,6 +56,8 @@ pub enum Code {
     E12,
     /// There is no streaming form of this.
     E13,
+    /// It needs all shards of a stream that processes share.
+    E14,
 }
 
 impl SqlError {

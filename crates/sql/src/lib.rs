@@ -24,7 +24,8 @@ mod window;
 pub use millstream_core::type_name;
 
 pub use catalog::{
-    Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SystemTable, Table, TimeAttribute, View,
+    Catalog, Column, ColumnKind, MaterializedView, Progress, Relation, SharedTable, SystemTable, Table, TimeAttribute,
+    View,
 };
 pub use continuous_query::{ContinuousQuery, LiveTableSettings, QuerySettings, Target};
 pub use effect::{Effect, Lookup, apply};
@@ -36,7 +37,7 @@ pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime, Stage, Top,
     Warning, WindowBound,
 };
-pub use plan::{LeafNode, is_reference_scan, window_function};
+pub use plan::{LeafNode, Sharded, is_reference_scan, window_function};
 pub use session::{CatalogSource, Session, relation_of};
 pub use signature::{Signature, signature};
 pub use window::{WINDOW_COLUMNS, WindowAssign};

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use millstream_core::{Duration, WindowSpec};
 
 use crate::catalog::Table;
+use crate::plan::Sharded;
 use crate::{Code, Position};
 
 /// A continuous query, planned.
@@ -27,6 +28,8 @@ pub struct Pipeline {
     pub batch: LogicalPlan,
     /// What deserves a warning.
     pub warnings: Vec<Warning>,
+    /// How it is computed shard by shard, where processes share what it reads.
+    pub sharded: Option<Sharded>,
 }
 
 /// An operator with what feeds it and what is done to what it gives.
@@ -259,6 +262,7 @@ impl Code {
             Self::E11 => "no watermark declared",
             Self::E12 => "unbounded keys without a time-to-live",
             Self::E13 => "no streaming form of this",
+            Self::E14 => "needs all shards of a stream that processes share",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A store in a local folder, for one process at a time.
+//! A store in a folder: for one process at a time, or for several that share a stream.
 //!
 //! `object_store` has local folders too, but makes an object visible before it is on disk: after a power cut there
 //! could be half of one. Here an object is written under a name of the store's own, synced, linked to its path (which
@@ -26,8 +26,10 @@ pub(super) struct Folder {
 
 struct Inner {
     root: PathBuf,
-    /// Locked as long as it is open; the lock goes also when the process dies.
-    _lock: File,
+    /// Locked as long as it is open; the lock goes also when the process dies. `None`: others use it too.
+    _lock: Option<File>,
+    /// Tells what this process is writing from what others are.
+    writer: String,
     /// Tells objects apart that are being written at the same time.
     fresh: AtomicU64,
 }
@@ -53,7 +55,21 @@ impl Folder {
             Err(TryLockError::Error(error)) => return Err(wrong("locked", error)),
         }
         remove_fresh(root).map_err(|error| wrong("cleaned", error))?;
-        Ok(Self { inner: Arc::new(Inner { root: root.to_owned(), _lock: lock, fresh: AtomicU64::new(0) }) })
+        Ok(Self::new(root, Some(lock), String::new()))
+    }
+
+    /// The same for several processes at a time. What one was writing when it died stays: nobody else knows that it did.
+    pub(super) fn share(root: &Path, writer: &str) -> Result<Self, OptionError> {
+        make_folder(root).map_err(|error| {
+            let message = format!("the folder `{}` cannot be made: {error}", root.display());
+            OptionError::new(KEY, message)
+        })?;
+        Ok(Self::new(root, None, format!("{writer}-")))
+    }
+
+    fn new(root: &Path, lock: Option<File>, writer: String) -> Self {
+        let inner = Inner { root: root.to_owned(), _lock: lock, writer, fresh: AtomicU64::new(0) };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Runs what waits for the disk where it holds up no other task.
@@ -101,7 +117,7 @@ impl Inner {
 
     fn create(&self, path: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let place = self.place(&parse_object(path)?);
-        let fresh = self.root.join(format!("{FRESH}{}", self.fresh.fetch_add(1, Ordering::Relaxed)));
+        let fresh = self.root.join(format!("{FRESH}{}{}", self.writer, self.fresh.fetch_add(1, Ordering::Relaxed)));
         let written = write(&fresh, bytes).map_err(|error| failed(path, error));
         let created = written.and_then(|()| self.link(&fresh, &place, path));
         if let Err(error) = std::fs::remove_file(&fresh)

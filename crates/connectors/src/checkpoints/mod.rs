@@ -6,6 +6,7 @@
 mod bucket;
 mod folder;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use millstream_core::{CheckpointStore, OptionError, Options, StoreError};
@@ -23,13 +24,31 @@ const KEY: &str = "checkpoints";
 /// Opens the store at `location`, a local folder or `s3://bucket/prefix`. A folder is made if need be and taken for
 /// this process, for as long as the store is held; a bucket is not reached before the first call.
 pub fn checkpoint_store(location: &str, aws: &AwsSettings) -> Result<Arc<dyn CheckpointStore>, OptionError> {
+    open(location, aws, &|path| Folder::open(path))
+}
+
+/// The same for processes that share a stream: a folder is for all that name it, such as one of a network. `writer` tells
+/// this process from the others.
+pub fn shared_checkpoint_store(
+    location: &str,
+    writer: &str,
+    aws: &AwsSettings,
+) -> Result<Arc<dyn CheckpointStore>, OptionError> {
+    open(location, aws, &|path| Folder::share(path, writer))
+}
+
+fn open(
+    location: &str,
+    aws: &AwsSettings,
+    folder: &dyn Fn(&Path) -> Result<Folder, OptionError>,
+) -> Result<Arc<dyn CheckpointStore>, OptionError> {
     let wrong = |_| {
         let message = format!("`{location}` given, expected a local folder or s3://bucket/prefix");
         OptionError::new(KEY, message)
     };
     match Place::parse(location).map_err(wrong)? {
         Place::Local(path) if path.as_os_str().is_empty() => Err(wrong("")),
-        Place::Local(path) => Ok(Arc::new(Folder::open(&path)?)),
+        Place::Local(path) => Ok(Arc::new(folder(&path)?)),
         Place::S3 { bucket, key } => {
             let prefix = ObjectPath::parse(&key);
             let prefix = prefix.map_err(|error| OptionError::new(KEY, format!("`{location}` given: {error}")))?;

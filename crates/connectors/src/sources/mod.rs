@@ -7,6 +7,6 @@ pub(crate) mod kinesis;
 mod lineage;
 pub(crate) mod nexmark;
 mod paced;
-mod position;
+pub(crate) mod position;
 pub(crate) mod replay;
 pub(crate) mod stream;

@@ -148,6 +148,31 @@ impl Saved {
         serde_json::from_value(value).map_err(|error| unreadable(&error))
     }
 
+    /// The chunks at a path, which is a scope and a name.
+    pub(crate) fn chunks_mut(&mut self, path: &str) -> &mut [SavedChunk] {
+        self.chunks.get_mut(path).map_or(&mut [], Vec::as_mut_slice)
+    }
+
+    /// Several states as one that no checkpoint has yet. Of times, which is what values are there, it has the least.
+    pub(crate) fn together(parts: Vec<Self>) -> std::result::Result<Self, String> {
+        let mut all = Self::default();
+        for part in parts {
+            for (path, value) in part.values {
+                let least = match all.values.get(&path).map(|before| (before.as_i64(), value.as_i64())) {
+                    None => value,
+                    Some((Some(before), Some(value))) => Value::from(before.min(value)),
+                    Some(_) => return Err(format!("`{path}` of two states is no time")),
+                };
+                all.values.insert(path, least);
+            }
+            for (path, chunks) in part.chunks {
+                let new = chunks.into_iter().map(|chunk| SavedChunk { slot: Slot::default(), ..chunk });
+                all.chunks.entry(path).or_default().extend(new);
+            }
+        }
+        Ok(all)
+    }
+
     /// All chunks of a name, in the order in which they were saved.
     pub(crate) fn chunks(&mut self, name: &str) -> Vec<SavedChunk> {
         self.chunks.remove(&format!("{}/{name}", self.scope)).unwrap_or_default()

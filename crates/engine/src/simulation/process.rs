@@ -107,6 +107,7 @@ impl Process {
     pub(super) fn start(name: String, world: &Shared, scenario: &Scenario) -> Result<Self, String> {
         let store = Arc::new(Store { world: world.clone(), process: name.clone() });
         let checkpoints = CheckpointSettings {
+            shared: None,
             store,
             open: Arc::new(|place: &str| Err(format!("there is nothing at {place}"))),
             interval: Duration(scenario.interval_ms),

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod import_kcl;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod streams;

@@ -35,7 +35,8 @@ impl TestService {
     pub(crate) fn with_auth(auth: Auth) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let checkpoints = CheckpointConfig { dir: None, interval: Duration::from_secs(1), retained: 3 };
+        let checkpoints =
+            CheckpointConfig { dir: None, shared_dir: None, interval: Duration::from_secs(1), retained: 3 };
         let settings = ServiceSettings {
             data,
             workers: 1,

@@ -8,6 +8,7 @@ mod node;
 pub(crate) mod over;
 mod reference;
 mod sets;
+mod shards;
 mod tumble;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) use locate::unknown_relation;
 pub use node::LeafNode;
 pub use over::window_function;
 pub use reference::is_reference_scan;
+pub use shards::Sharded;
 
 /// What a query is planned for.
 #[derive(Clone, Debug)]
@@ -82,7 +84,8 @@ pub(crate) fn plan_query(
     let optimized = session.optimize(analyzed.clone())?;
     let stages = cut::cut(&optimized, &checked.shape, ttl)?;
     let schema = Arc::new(analyzed.schema().as_arrow().clone());
-    let mut pipeline = Pipeline { stages, schema, key: Vec::new(), batch: analyzed, warnings: Vec::new() };
+    let sharded = shards::shards(&stages, purpose)?;
+    let mut pipeline = Pipeline { stages, schema, key: Vec::new(), batch: analyzed, warnings: Vec::new(), sharded };
     pipeline.key = key_columns(&optimized, pipeline.last())?;
     pipeline.warnings = warnings(&pipeline.stages, &clauses);
     Ok((pipeline, reads))

@@ -103,9 +103,24 @@ fn file_name(query: &str) -> String {
     query.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
 }
 
+/// What stands before the number of a claim in the name of a file.
+const CLAIM: &str = "-claim";
+
+/// What the names of a process's files end with, where others may write for its query.
+fn claim_suffix(claim: u64) -> String {
+    format!("{CLAIM}{claim:09}")
+}
+
+/// Whether a file is of a process with a later claim than this one has.
+fn is_later(name: &str, claim: Option<u64>) -> bool {
+    let digits = name.rsplit_once(CLAIM).map(|(_, rest)| rest.split('.').next().unwrap_or_default());
+    let of_file = digits.and_then(|digits| digits.parse::<u64>().ok());
+    of_file.is_some_and(|of_file| claim.is_some_and(|own| of_file > own))
+}
+
 /// Removes visible files that are newer than the checkpoint a query goes on from: their rows come again. There are some
 /// only if the checkpoint that showed them has been lost.
-fn remove_newer(folder: &Path, prefix: &str, token: &str, after: u64) -> std::io::Result<()> {
+fn remove_newer(folder: &Path, prefix: &str, token: &str, after: u64, claim: Option<u64>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -115,8 +130,9 @@ fn remove_newer(folder: &Path, prefix: &str, token: &str, after: u64) -> std::io
         let name = entry.file_name();
         let number = name.to_str().and_then(|name| {
             let (number, rest) = name.strip_prefix(prefix)?.split_once('-')?;
-            rest.strip_prefix(token)?.strip_prefix('.')?;
-            number.parse::<u64>().ok()
+            let rest = rest.strip_prefix(token)?;
+            let is_own = rest.starts_with('.') || rest.starts_with(CLAIM) && !is_later(name, claim);
+            number.parse::<u64>().ok().filter(|_| is_own)
         });
         if number.is_some_and(|number| number >= after) {
             tracing::warn!(file = %entry.path().display(), "removing a file of a checkpoint that is lost: its rows come again");
@@ -127,7 +143,7 @@ fn remove_newer(folder: &Path, prefix: &str, token: &str, after: u64) -> std::io
 }
 
 /// Removes what an earlier start of the query left hidden.
-fn remove_hidden(folder: &Path, prefix: &str) -> std::io::Result<()> {
+fn remove_hidden(folder: &Path, prefix: &str, claim: Option<u64>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -139,7 +155,7 @@ fn remove_hidden(folder: &Path, prefix: &str) -> std::io::Result<()> {
             .to_str()
             .and_then(|name| name.strip_prefix('.')?.strip_prefix(prefix)?.strip_suffix(file::IN_PROGRESS))
             // What follows is the sequence number: no other query's name begins like this one's.
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && !is_later(rest, claim));
         if is_leftover {
             tracing::warn!(file = %entry.path().display(), "removing a hidden file: its rows are written anew");
             std::fs::remove_file(entry.path())?;

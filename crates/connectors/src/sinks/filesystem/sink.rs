@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{CreateFile, EndedFile, FileError, Names, OpenFile, sync_entries};
 use super::runs::Runs;
-use super::{Settings, remove_hidden, remove_newer};
+use super::{Settings, claim_suffix, remove_hidden, remove_newer};
 use crate::durable::make_folder;
 
 pub(super) struct FileSink {
@@ -18,6 +18,8 @@ pub(super) struct FileSink {
     prefix: String,
     /// Tells the files of this query from those of another of its name, and without checkpoints of another start.
     token: String,
+    /// The number of this process's claim, where others may have later ones: part of the names of its files.
+    claim: Option<u64>,
     clock: Arc<dyn Clock>,
     create_file: Box<CreateFile>,
     /// Files become visible by `commit`.
@@ -78,6 +80,7 @@ impl FileSink {
             table,
             prefix,
             token,
+            claim: None,
             clock,
             create_file,
             by_checkpoint: false,
@@ -130,7 +133,8 @@ impl FileSink {
         let folder = &self.settings.folder;
         make_folder(folder).map_err(|error| FileError::of(folder, &error))?;
         self.clean()?;
-        let name = format!("{}{:06}-{}", self.prefix, self.sequence, self.token);
+        let claim = self.claim.map(claim_suffix).unwrap_or_default();
+        let name = format!("{}{:06}-{}{claim}", self.prefix, self.sequence, self.token);
         let Settings { folder, kind, .. } = &self.settings;
         let file = OpenFile::create(folder, &name, kind, &self.table, &*self.create_file)?;
         self.sequence += 1;
@@ -140,7 +144,7 @@ impl FileSink {
     fn clean(&mut self) -> Result<(), FileError> {
         if !self.cleaned {
             let folder = &self.settings.folder;
-            remove_hidden(folder, &self.prefix).map_err(|error| FileError::of(folder, &error))?;
+            remove_hidden(folder, &self.prefix, self.claim).map_err(|error| FileError::of(folder, &error))?;
             self.cleaned = true;
         }
         Ok(())
@@ -243,7 +247,7 @@ impl FileSink {
         if !note.token.is_empty() {
             self.token = note.token;
             let (folder, prefix) = (&self.settings.folder, &self.prefix);
-            let removed = remove_newer(folder, prefix, &self.token, note.after);
+            let removed = remove_newer(folder, prefix, &self.token, note.after, self.claim);
             removed.map_err(|error| FileError::of(folder, &error))?;
         }
         for (id, emission) in pending {
@@ -270,6 +274,10 @@ impl FileSink {
 impl Sink for FileSink {
     fn delivery(&self) -> Delivery {
         Delivery::ExactlyOnce
+    }
+
+    fn claimed(&mut self, number: u64) {
+        self.claim = Some(number);
     }
 
     fn recover<'a>(&'a mut self, state: Option<&'a SinkState>) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -513,3 +513,24 @@ async fn a_file_of_the_checkpoint_that_is_gone_is_named() {
     let error = sink.recover(Some(&unreadable)).await.unwrap_err().to_string();
     assert!(error.contains("the checkpoint's note `?` is unreadable"), "{error}");
 }
+
+#[test]
+fn what_a_later_claim_has_written_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let touch = |name: &str| std::fs::write(folder.path().join(name), "").unwrap();
+    let hidden = |claim: &str| format!(".q_s-000002-t{claim}.parquet.inprogress");
+    for name in [hidden("-claim000000003"), hidden("-claim000000004"), hidden("-claim000000005"), hidden("")] {
+        touch(&name);
+    }
+    for claim in ["-claim000000004", "-claim000000005"] {
+        touch(&format!("q_s-000002-t{claim}.parquet"));
+    }
+    super::remove_hidden(folder.path(), "q_s-", Some(4)).unwrap();
+    super::remove_newer(folder.path(), "q_s-", "t", 2, Some(4)).unwrap();
+    let mut left: Vec<String> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, [hidden("-claim000000005"), "q_s-000002-t-claim000000005.parquet".to_owned()]);
+}

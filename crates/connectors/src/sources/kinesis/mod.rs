@@ -10,6 +10,7 @@ mod client;
 mod consumer;
 mod fan_out;
 mod fault;
+mod listing;
 mod pace;
 mod polling;
 mod reading;
@@ -25,10 +26,13 @@ use millstream_core::{Boundedness, OptionError, Roles, Sink, Source, SourceError
 use super::position::InitPosition;
 use super::stream::{self, EmbeddedStream};
 use crate::aws::AwsAccess;
+use crate::leases::{KinesisLeases, LeaseOptions};
 use crate::registry::{Connector, Request, no_reference};
 use crate::{formats, sinks};
+pub(crate) use listing::Shards;
 use reading::KinesisSource;
-use settings::{Consumer, Polling, Settings, parse_arn};
+pub(crate) use settings::Settings;
+use settings::{Consumer, Polling, parse_arn};
 
 pub(crate) const CONNECTOR: Connector =
     Connector { name: "kinesis", format: formats::of_table, check, source, sink, reference: no_reference };
@@ -86,9 +90,14 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
     let (region, endpoint) = (options.get("aws.region"), options.get("aws.endpoint"));
     let access = AwsAccess::read(options, &context.aws, arn_region)?;
     let (polling, consumer) = (Polling::read(options)?, Consumer::read(options)?);
+    let leases = LeaseOptions::read(options)?;
     let embedded = EmbeddedStream::read(name, options, InitPosition::Latest)?;
     let is_configured = arn.or(region).or(endpoint).is_some() || context.aws.is_configured();
     if context.replay.is_some() || (!is_configured && context.store.is_some()) {
+        if leases.is_some() && context.replay.is_none() {
+            let message = "needs a stream of AWS, or an 'aws.endpoint': the embedded stream is this process's own";
+            return Err(OptionError::new("source.lease.table", message));
+        }
         return Ok(Place::Embedded(embedded));
     }
     if !is_configured {
@@ -102,6 +111,7 @@ fn read(request: &Request<'_>) -> Result<Place, OptionError> {
         position: embedded.position,
         polling,
         consumer,
+        leases,
     })))
 }
 
@@ -111,6 +121,19 @@ pub(crate) fn embedded(request: &Request<'_>) -> Result<Option<EmbeddedStream>, 
         Place::Embedded(stream) => Ok(Some(stream)),
         Place::Aws(_) => Ok(None),
     }
+}
+
+/// The leases by which processes share a table's stream, if they do.
+pub(crate) fn leases(request: &Request<'_>) -> Result<Option<KinesisLeases>, OptionError> {
+    let Place::Aws(settings) = read(request)? else { return Ok(None) };
+    let leases = settings.leases.clone().map(|options| KinesisLeases {
+        endpoint: options.endpoint.clone().or_else(|| request.context.aws.endpoint_url.clone()),
+        options,
+        settings: *settings,
+        clock: Arc::clone(&request.context.clock),
+        seed: request.context.seed,
+    });
+    Ok(leases)
 }
 
 /// Why reading ended.

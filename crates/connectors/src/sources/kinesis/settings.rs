@@ -3,6 +3,7 @@
 use millstream_core::{Duration, OptionError, OptionReader};
 
 use crate::aws::AwsAccess;
+use crate::leases::LeaseOptions;
 use crate::sources::position::InitPosition;
 
 /// `GetRecords` takes five calls a second of all readers of a shard together.
@@ -22,14 +23,31 @@ const LIFECYCLE: &str = "source.efo.lifecycle";
 
 /// A stream and how it is read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     pub(super) name: String,
     pub(super) arn: Option<String>,
-    pub(super) access: AwsAccess,
-    pub(super) position: InitPosition,
+    pub(crate) access: AwsAccess,
+    pub(crate) position: InitPosition,
     pub(super) polling: Polling,
     /// By enhanced fan-out rather than by polling.
     pub(super) consumer: Option<Consumer>,
+    /// How processes share it.
+    pub(super) leases: Option<LeaseOptions>,
+}
+
+impl Settings {
+    /// A stream that no table names.
+    pub(crate) fn of_stream(stream: &str, access: AwsAccess) -> Self {
+        Self {
+            name: stream.to_owned(),
+            arn: None,
+            access,
+            position: InitPosition::TrimHorizon,
+            polling: Polling::default(),
+            consumer: None,
+            leases: None,
+        }
+    }
 }
 
 /// How a shard is polled.
@@ -40,6 +58,12 @@ pub(super) struct Polling {
     /// And at most so long, where it is silent.
     pub(super) interval_max: Duration,
     pub(super) records_max: i32,
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Self { interval_min: READ_INTERVAL_MIN, interval_max: EMPTY_INTERVAL, records_max: RECORDS_MAX }
+    }
 }
 
 /// A consumer with a throughput of its own.
