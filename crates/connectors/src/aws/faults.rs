@@ -1,5 +1,7 @@
 //! Which errors of AWS are tried again, and how long to wait: backing off from 200 ms to 30 s, with jitter.
 
+use std::any::Any;
+
 use aws_sdk_kinesis::config::http::HttpResponse;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use millstream_core::Duration;
@@ -60,16 +62,19 @@ impl Fault {
 }
 
 /// What an error says, for people: the service's name for it and its words, or else how far the call came.
-pub(crate) fn words<E>(error: &SdkError<E, HttpResponse>) -> String
+pub(crate) fn words<E, Raw>(error: &SdkError<E, Raw>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
+    Raw: std::fmt::Debug + 'static,
 {
     if let SdkError::ServiceError(service) = error {
-        let (said, status) = (service.err(), service.raw().status().as_u16());
-        return match (said.code(), said.message()) {
+        let reply = (service.raw() as &dyn Any).downcast_ref::<HttpResponse>();
+        let status = || reply.map_or_else(String::new, |reply| format!("HTTP {}", reply.status().as_u16()));
+        return match (service.err().code(), service.err().message()) {
             (Some(code), Some(message)) => format!("{code}: {message}"),
-            (Some(code), None) => format!("{code} (HTTP {status})"),
-            (None, message) => format!("HTTP {status}: {}", message.unwrap_or("without a reason")),
+            (Some(code), None) => format!("{code} {}", status()).trim_end().to_owned(),
+            (None, Some(message)) => format!("{} {message}", status()).trim_start().to_owned(),
+            (None, None) => format!("an error without a name {}", status()).trim_end().to_owned(),
         };
     }
     let mut words = error.to_string();

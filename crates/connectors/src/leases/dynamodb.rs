@@ -5,7 +5,7 @@ use std::error::Error;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
 };
@@ -13,6 +13,7 @@ use millstream_core::{BoxFuture, EventTime, ShardId};
 
 use super::lease::{Checkpoint, Lease};
 use super::table::{LeaseTable, TableError};
+use crate::aws::faults::words;
 
 const KEY: &str = "leaseKey";
 const OWNER: &str = "leaseOwner";
@@ -220,7 +221,7 @@ fn failed<E>(error: &SdkError<E, HttpResponse>) -> TableError
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let reason = DisplayErrorContext(error).to_string();
+    let reason = words(error);
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     match (error, error.code().unwrap_or_default()) {
         (

@@ -1,11 +1,11 @@
 //! What errors ask of a reader: the table of all calls of AWS, and what only readers tell apart.
 
 use aws_sdk_kinesis::config::http::HttpResponse;
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError as InStream;
 use millstream_core::Duration;
 
-use crate::aws::faults::Fault;
+use crate::aws::faults::{Fault, words};
 
 /// A consumer that is taken cannot be had again sooner.
 const IN_USE: Duration = Duration(5000);
@@ -28,7 +28,7 @@ impl ReadFault {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let reason = || DisplayErrorContext(error).to_string();
+        let reason = || words(error);
         let status = error.raw_response().map_or(0, |reply| reply.status().as_u16());
         match ProvideErrorMetadata::code(error).unwrap_or_default() {
             "ProvisionedThroughputExceededException" => Self::Throttled { reason: reason() },
@@ -43,11 +43,8 @@ impl ReadFault {
     }
 
     /// What an error within a subscription asks for.
-    pub(super) fn of_subscription<R: std::fmt::Debug>(error: &SdkError<InStream, R>) -> Self
-    where
-        SdkError<InStream, R>: std::error::Error,
-    {
-        let reason = DisplayErrorContext(error).to_string();
+    pub(super) fn of_subscription<R: std::fmt::Debug + 'static>(error: &SdkError<InStream, R>) -> Self {
+        let reason = words(error);
         let SdkError::ServiceError(service) = error else {
             // Resets, torn events: the connection is gone, nothing else.
             return Self::Plain(Fault::Retry { reason, least: Duration(0) });
