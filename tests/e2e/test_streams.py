@@ -21,7 +21,9 @@ def test_a_stream_is_made_listed_read_and_resharded(service, tmp_path):
     assert table(streams(service, "create", "orders", "--shards", "2")) == {"orders": ["ACTIVE", "PROVISIONED", "2", "24"]}
     again = streams(service, "create", "orders")
     assert again.returncode == 1 and "stream `orders`: ResourceInUseException" in again.stderr
-    service.put("orders", [{"user_id": f"u{n}", "n": n} for n in range(20)])
+    (tmp_path / "lines").write_text("".join(json.dumps({"user_id": f"u{n}", "n": n}) + "\n" for n in range(20)))
+    put = streams(service, "put", "orders", tmp_path / "lines", "--key", "user_id")
+    assert put.stdout == "20 records stored in `orders`\n", put.stderr
 
     tail = streams(service, "tail", "orders", "--from", "TRIM_HORIZON", "--limit", "20")
     lines = [json.loads(line) for line in tail.stdout.splitlines()]

@@ -32,7 +32,7 @@ enum Command {
     Kinesis(KinesisCommand),
     /// Runs SQL tests: every folder with query.sql, input.ndjson and expected.ndjson. Exits with 1 if one fails.
     Test(TestFlags),
-    /// Looks after streams of AWS, of an emulator or of a running service: list, create, tail, reshard, measure.
+    /// Looks after streams of AWS, of an emulator or of a running service: list, create, put, tail, reshard, measure.
     Streams(StreamsFlags),
 }
 

@@ -1,6 +1,7 @@
 //! Streams on a Kinesis server as people look after them: listed, made, and split or merged. For commands, not for
 //! queries: a call that fails is told, and not tried again.
 
+mod put;
 mod rates;
 mod reshard;
 
@@ -16,6 +17,7 @@ use crate::aws::AwsAccess;
 use crate::aws::faults::words;
 use crate::context::AwsSettings;
 
+pub use put::Producer;
 pub use rates::{Advice, Rates};
 pub use reshard::Reshard;
 

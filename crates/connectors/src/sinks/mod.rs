@@ -1,7 +1,7 @@
 //! What can be written to: one file or folder each; and what several share.
 
 pub(crate) mod blackhole;
-mod delivery;
+pub(crate) mod delivery;
 pub(crate) mod filesystem;
 pub(crate) mod firehose;
 pub(crate) mod kinesis;

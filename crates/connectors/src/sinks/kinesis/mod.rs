@@ -10,7 +10,7 @@ mod shards;
 
 use std::sync::Arc;
 
-use millstream_core::{Duration, OptionError, Sink};
+use millstream_core::{Clock, Duration, OptionError, Options, Sink};
 
 use super::delivery::{BatchSink, Defaults, Keys, Limits, Outbox, Service};
 use super::partition_key::PartitionKeys;
@@ -71,6 +71,12 @@ pub(crate) fn sink(request: &Request<'_>, target: Target, query: &str) -> Result
         ending: b"",
         outbox: Outbox::new(service, limits, Arc::clone(&context.clock), context.seed),
     }))
+}
+
+/// A way to put records that are no rows.
+pub(crate) fn outbox(target: Target, clock: Arc<dyn Clock>, seed: u64) -> Result<Outbox, OptionError> {
+    let limits = Limits::read(&Options::default().reader(), &DEFAULTS)?;
+    Ok(Outbox::new(Arc::new(Plain { client: PutClient::new(target) }), limits, clock, seed))
 }
 
 fn settings(request: &Request<'_>) -> Result<Settings, OptionError> {

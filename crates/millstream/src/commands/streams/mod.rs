@@ -1,9 +1,11 @@
 //! `millstream streams`: looks after the streams of AWS, of an emulator, or of a running service.
 
 mod measure;
+mod put;
 mod tail;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -47,6 +49,14 @@ enum StreamsCommand {
         /// AWS chooses the number of shards.
         #[arg(long, conflicts_with = "shards")]
         on_demand: bool,
+    },
+    /// Puts each line of a file, or of standard input, as a record.
+    Put {
+        stream: String,
+        file: Option<PathBuf>,
+        /// The member of each line's JSON object that is the partition key [default: lines are spread].
+        #[arg(long, value_name = "FIELD")]
+        key: Option<String>,
     },
     /// Prints records as they come, as the lines of a replay file.
     Tail {
@@ -121,6 +131,9 @@ async fn execute(command: StreamsCommand, aws: AwsSettings, clock: Arc<dyn Clock
             };
             streams.reshard(&stream, &how).await?;
             print(&[wait(&streams, &stream, &*clock).await?])
+        }
+        StreamsCommand::Put { stream, file, key } => {
+            put::run(&aws, &stream, file.as_deref(), key.as_deref(), clock).await
         }
         StreamsCommand::Tail { stream, from, limit } => {
             tail::run(reader(&stream, &from, aws, clock)?, &stream, limit).await
