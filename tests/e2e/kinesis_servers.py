@@ -118,12 +118,14 @@ class Producer(threading.Thread):
         try:
             while not self.ends:
                 first = len(self.stored)
-                records = [self.make(number) for number in range(first, first + self.batch)]
-                self.stream.put(records, self.key)
-                self.stored.extend(records)
+                self.put([self.make(number) for number in range(first, first + self.batch)])
                 time.sleep(self.pause_seconds)
         except Exception as error:
             self.failure = error
+
+    def put(self, records):
+        self.stream.put(records, self.key)
+        self.stored.extend(records)
 
     def stop(self):
         self.ends = True

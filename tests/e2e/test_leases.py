@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -15,77 +14,21 @@ import conftest
 import pyarrow.parquet
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
-from conftest import PEERS, eventually
+from conftest import eventually
+from kinesis_servers import AS_ENVIRONMENT, KEYS as CREDENTIALS, Producer, Stream, dynalite, kinesalite, moto
 
 LEASE_SECONDS = 3
 KEYS = [f"user-{number}" for number in range(40)]
 START_MS = 1_767_225_600_000
-CREDENTIALS = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "id",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "MILLSTREAM_CHECKPOINTS_INTERVAL": "300 ms",
-}
+ENVIRONMENT = AS_ENVIRONMENT | {"MILLSTREAM_CHECKPOINTS_INTERVAL": "300 ms"}
 
 
 def text(millis):
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(millis // 1000)) + f".{millis % 1000:03}"
 
 
-@contextlib.contextmanager
-def node_server(expression):
-    """A server of the Node peers; the expression makes it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = f"{expression}.listen({port}, '127.0.0.1')"
-    process = subprocess.Popen(["node", "--eval", script], cwd=PEERS / "node", env=conftest.ENVIRONMENT)
-    try:
-        eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-class Producer(threading.Thread):
-    """Puts numbered records while it may, and knows what it put."""
-
-    def __init__(self, kinesis):
-        super().__init__(daemon=True)
-        self.kinesis = kinesis
-        self.put = []
-        self.ends = False
-        self.failure = None
-
-    def run(self):
-        try:
-            while not self.ends:
-                self.batch(20)
-                time.sleep(0.05)
-        except Exception as error:
-            self.failure = error
-
-    def batch(self, count, at=None):
-        first = len(self.put)
-        records = []
-        for n in range(first, first + count):
-            k = KEYS[n * 7 % len(KEYS)]
-            records.append({"id": n, "k": k, "ts": text(START_MS + n * 40 if at is None else at)})
-        entries = [{"Data": json.dumps(record), "PartitionKey": record["k"]} for record in records]
-        while entries:
-            answer = self.kinesis.put_records(StreamName="events", Records=entries)
-            failed = [entry for entry, said in zip(entries, answer["Records"]) if "ErrorCode" in said]
-            entries = failed
-        self.put.extend(records)
-
-    def stop(self):
-        self.ends = True
-        self.join()
-        if self.failure:
-            raise self.failure
+def event(number, at=None):
+    return {"id": number, "k": KEYS[number * 7 % len(KEYS)], "ts": text(START_MS + number * 40 if at is None else at)}
 
 
 class World:
@@ -93,10 +36,8 @@ class World:
 
     def __init__(self, folder, kinesis_url, dynamodb_url, shards, query):
         self.folder = folder
-        self.kinesis = boto3.client("kinesis", endpoint_url=kinesis_url, **CREDENTIALS)
+        self.stream = Stream(kinesis_url, "events", shards)
         self.dynamodb = boto3.client("dynamodb", endpoint_url=dynamodb_url, **CREDENTIALS)
-        self.kinesis.create_stream(StreamName="events", ShardCount=shards)
-        eventually(lambda: self.describe()["StreamStatus"] == "ACTIVE")
         self.services = []
         self.queries = folder / "queries"
         self.queries.mkdir()
@@ -112,10 +53,7 @@ class World:
             {query.replace("$FILES", str(self.files))}
             """
         )
-        self.producer = Producer(self.kinesis)
-
-    def describe(self):
-        return self.kinesis.describe_stream(StreamName="events")["StreamDescription"]
+        self.producer = Producer(self.stream, event, "k")
 
     def start(self):
         number = len(self.services)
@@ -152,17 +90,7 @@ class World:
         found = self.ids()
         twice = [id for id, times in found.items() if times > 1]
         assert not twice, f"more than once: {twice[:10]}"
-        return len(found) == len(self.producer.put)
-
-    def split(self, shard):
-        ranges = {one["ShardId"]: one["HashKeyRange"] for one in self.describe()["Shards"]}[shard]
-        middle = (int(ranges["StartingHashKey"]) + int(ranges["EndingHashKey"])) // 2 + 1
-        self.kinesis.split_shard(StreamName="events", ShardToSplit=shard, NewStartingHashKey=str(middle))
-        eventually(lambda: self.describe()["StreamStatus"] == "ACTIVE")
-
-    def merge(self, shard, adjacent):
-        self.kinesis.merge_shards(StreamName="events", ShardToMerge=shard, AdjacentShardToMerge=adjacent)
-        eventually(lambda: self.describe()["StreamStatus"] == "ACTIVE")
+        return len(found) == len(self.producer.stored)
 
     def logs(self):
         return "\n".join(service.log.read_text() for service in self.services)
@@ -197,33 +125,10 @@ def import_kcl(url, *arguments):
     return (ran.returncode, ran.stdout if ran.returncode == 0 else ran.stderr)
 
 
-@contextlib.contextmanager
-def moto():
-    """Kinesis and DynamoDB in one process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [PEERS / "python/bin/moto_server", "--host", "127.0.0.1", "--port", str(port)],
-        env=conftest.ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        eventually(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture
 def make(tmp_path):
     with contextlib.ExitStack() as servers:
-        kinesis = servers.enter_context(
-            node_server("require('kinesalite')({ createStreamMs: 5, updateStreamMs: 5, shardLimit: 100 })")
-        )
-        dynamodb = servers.enter_context(node_server("require('dynalite')({ createTableMs: 5 })"))
+        kinesis, dynamodb = (servers.enter_context(server()) for server in [kinesalite, dynalite])
         worlds = []
 
         def make_one(shards, query):
@@ -245,7 +150,7 @@ def test_two_share_and_when_one_is_killed_the_other_goes_on(make):
     eventually(lambda: sorted(world.owners().values()) == [2, 2])
     eventually(lambda: len(world.ids()) > 100)
     other.stop(signal.SIGKILL)
-    killed_at, put_before = time.monotonic(), len(world.producer.put)
+    killed_at, put_before = time.monotonic(), len(world.producer.stored)
     owners = eventually(lambda: (owners := world.owners()) and len(owners) == 1 and owners)
     taken_after = time.monotonic() - killed_at
     assert list(owners.values()) == [4]
@@ -268,12 +173,12 @@ def test_a_third_gets_its_share_and_all_survive_kills_and_splits(make):
     world.start()
     eventually(lambda: sorted(world.owners().values()) == [1, 1, 1])
     assert "a lease is lost" not in world.logs(), "it was handed over"
-    world.split("shardId-000000000001")
+    world.stream.split("shardId-000000000001")
     eventually(lambda: "shardId-000000000004" in world.leases())
     eventually(lambda: sorted(world.owners().values()) == [1, 1, 2])
     second.stop(signal.SIGKILL)
     eventually(lambda: sorted(world.owners().values()) == [2, 2])
-    world.merge("shardId-000000000003", "shardId-000000000004")
+    world.stream.merge("shardId-000000000003", "shardId-000000000004")
     eventually(lambda: world.owners().total() == 3 and len(world.owners()) == 2)
     assert first.stop(signal.SIGTERM) == 0
     # What is told to stop gives its leases back: nobody waits for them to expire.
@@ -307,23 +212,25 @@ def test_windows_go_on_over_kills_splits_and_merges(make):
     world.producer.start()
     eventually(lambda: sorted(world.owners().values()) == [1, 1])
     eventually(lambda: len(world.rows()) > 20)
-    world.split("shardId-000000000000")
+    world.stream.split("shardId-000000000000")
     eventually(lambda: world.owners().total() == 3)
     killed.stop(signal.SIGKILL)
     eventually(lambda: list(world.owners().values()) == [3])
     rows = len(world.rows())
     eventually(lambda: len(world.rows()) > rows + 40)
-    world.merge("shardId-000000000002", "shardId-000000000003")
+    world.stream.merge("shardId-000000000002", "shardId-000000000003")
     eventually(lambda: world.owners().total() == 2)
     rows = len(world.rows())
     eventually(lambda: len(world.rows()) > rows + 40)
     world.producer.stop()
     # Each shard gets a record that closes what there is.
-    last = len(world.producer.put)
+    last = len(world.producer.stored)
     for _ in range(2):
-        world.producer.batch(len(KEYS), at=START_MS + last * 40 + 3_600_000)
+        first = len(world.producer.stored)
+        closing = range(first, first + len(KEYS))
+        world.producer.put([event(number, at=START_MS + last * 40 + 3_600_000) for number in closing])
     expected = defaultdict(lambda: [0, 0])
-    for record in world.producer.put[:last]:
+    for record in world.producer.stored[:last]:
         end = (START_MS + record["id"] * 40) // 4000 * 4000 + 4000
         expected[text(end), record["k"]][0] += 1
         expected[text(end), record["k"]][1] += record["id"]
@@ -342,7 +249,7 @@ def test_windows_go_on_over_kills_splits_and_merges(make):
 def test_an_application_of_the_kcl_is_taken_over_at_its_checkpoints(tmp_path):
     with moto() as url:
         world = World(tmp_path, url, url, 2, ROWS)
-        world.producer.batch(60)
+        world.producer.put([event(number) for number in range(60)])
         world.dynamodb.create_table(
             TableName="my-app",
             AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
@@ -352,10 +259,10 @@ def test_an_application_of_the_kcl_is_taken_over_at_its_checkpoints(tmp_path):
         # A worker of the KCL has read ten records of each shard; KCL 3.5 keeps other things in its table, too.
         left = set(range(60))
         for shard in ["shardId-000000000000", "shardId-000000000001"]:
-            iterator = world.kinesis.get_shard_iterator(
+            iterator = world.stream.kinesis.get_shard_iterator(
                 StreamName="events", ShardId=shard, ShardIteratorType="TRIM_HORIZON"
             )["ShardIterator"]
-            read = world.kinesis.get_records(ShardIterator=iterator, Limit=10)["Records"]
+            read = world.stream.kinesis.get_records(ShardIterator=iterator, Limit=10)["Records"]
             left -= {json.loads(record["Data"])["id"] for record in read}
             lease = {
                 "leaseKey": {"S": shard},
@@ -394,7 +301,7 @@ def test_an_application_of_the_kcl_is_taken_over_at_its_checkpoints(tmp_path):
         try:
             world.start()
             eventually(lambda: world.ids().keys() == left)
-            world.producer.batch(20)
+            world.producer.put([event(number) for number in range(60, 80)])
             left |= set(range(60, 80))
             eventually(lambda: world.ids().keys() == left)
             assert max(world.ids().values()) == 1
