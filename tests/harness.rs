@@ -70,12 +70,24 @@ pub(crate) fn stream_within(
     question: Option<&str>,
     memory: MemorySettings,
 ) -> Result<Run, String> {
-    let runtime = &*RUNTIME;
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let printed = Printed::default();
     let (registry, clock) = registry(replay, plan, &printed);
     let settings =
         Settings { workers: cut.workers, queue_bytes: 1 << 24, replay_time: true, checkpoints: None, memory };
+    stream_on(registry, clock, settings, script, question, &printed)
+}
+
+/// The same on these connectors.
+pub(crate) fn stream_on(
+    registry: Arc<dyn Connectors>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    script: &str,
+    question: Option<&str>,
+    printed: &Printed,
+) -> Result<Run, String> {
+    let runtime = &*RUNTIME;
     let (sender, mut captured) = mpsc::channel::<Captured>(64);
     let engine = Engine::start(registry, clock, settings, Some(sender), runtime.handle().clone())
         .map_err(|error| error.to_string())?;

@@ -23,5 +23,6 @@ mod reference_peers;
 mod refused;
 mod replays;
 mod sql;
+mod transforms;
 mod types;
 mod windows;

@@ -114,6 +114,7 @@ fn chunk(records: &[String]) -> Chunk {
         keys: None,
         sequence_numbers: None,
         sub_sequence_numbers: None,
+        verdicts: None,
     }
 }
 

@@ -38,6 +38,7 @@ mod registry;
 mod s3;
 mod sinks;
 mod sources;
+mod transforms;
 
 #[cfg(test)]
 mod testing;

@@ -3,7 +3,7 @@
 use millstream_core::{Connectors, Decoder, OptionError, OptionReader, Reference, Roles, Sink, Source, TableDecl};
 
 use crate::formats::Format;
-use crate::{Context, sinks, sources};
+use crate::{Context, sinks, sources, transforms};
 
 type MakeSink = fn(&Request<'_>, &str) -> Result<Box<dyn Sink>, OptionError>;
 
@@ -41,6 +41,9 @@ const CONNECTORS: &[Connector] = &[
     sinks::firehose::CONNECTOR,
     sinks::lambda::CONNECTOR,
 ];
+
+/// Connectors whose records may be transformed: those of streams.
+const TRANSFORMED: [&str; 2] = ["stream", "kinesis"];
 
 /// Makes sources, decoders, sinks and references by the two tables: of connectors here, of formats in [`formats::FORMATS`].
 pub struct Registry {
@@ -87,6 +90,9 @@ impl Connectors for Registry {
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
         self.with(table, |connector, request| {
             let roles = (connector.check)(request)?;
+            if TRANSFORMED.contains(&connector.name) {
+                transforms::check(request)?;
+            }
             request.options.finish()?;
             Ok(roles)
         })
@@ -98,7 +104,10 @@ impl Connectors for Registry {
             let instead = "be read record by record; join a stream with it, as a reference table";
             return Err(cannot(table, if roles.lookup { instead } else { "be read" }));
         }
-        self.with(table, |connector, request| (connector.source)(request))
+        self.with(table, |connector, request| {
+            let source = (connector.source)(request)?;
+            if TRANSFORMED.contains(&connector.name) { transforms::around(request, source) } else { Ok(source) }
+        })
     }
 
     fn decoder(&self, table: &TableDecl) -> Result<Box<dyn Decoder>, OptionError> {

@@ -21,7 +21,7 @@ mod watermark;
 mod window;
 
 pub use checkpoint::{CheckpointStore, StoreError};
-pub use chunk::Chunk;
+pub use chunk::{Chunk, Verdict};
 pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
 pub use grid::{Grid, Step};
 pub use offset::{Offset, OffsetError, Offsets};

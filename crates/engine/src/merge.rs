@@ -90,6 +90,7 @@ pub(crate) fn cut_after(chunk: &Chunk, offset: &Offset) -> Option<(Chunk, Chunk)
         keys: chunk.keys.as_ref().map(|keys| keys.slice(from, length)),
         sequence_numbers: Some(numbers.slice(from, length)),
         sub_sequence_numbers: chunk.sub_sequence_numbers.as_ref().map(|numbers| numbers.slice(from, length)),
+        verdicts: chunk.verdicts.as_ref().map(|verdicts| verdicts[from..from + length].into()),
     };
     let first = part(0, head, chunk.from.clone(), offset.clone());
     let second = part(head, chunk.len() - head, Some(offset.clone()), chunk.to.clone());
@@ -100,6 +101,7 @@ pub(crate) fn cut_after(chunk: &Chunk, offset: &Offset) -> Option<(Chunk, Chunk)
 mod tests {
     use super::*;
     use arrow::array::{BinaryArray, Int64Array, StringArray, TimestampMillisecondArray};
+    use millstream_core::Verdict;
 
     fn chunk(from: u64, to: u64) -> Chunk {
         let numbers: Vec<String> = (from + 1..=to).map(|number| number.to_string()).collect();
@@ -112,6 +114,7 @@ mod tests {
             keys: None,
             sequence_numbers: Some(StringArray::from_iter_values(&numbers)),
             sub_sequence_numbers: None,
+            verdicts: None,
         }
     }
 
@@ -128,6 +131,17 @@ mod tests {
         let (head, tail) = cut_after(&chunk, &of_aggregate(1)).unwrap();
         assert_eq!((head.len(), tail.len()), (2, 2));
         assert_eq!(tail.sub_sequence_numbers.unwrap().values(), &[2, 3]);
+    }
+
+    #[test]
+    fn verdicts_are_cut_with_their_records() {
+        let verdicts = [Verdict::Use, Verdict::Drop, Verdict::Use, Verdict::Reject("no".into())];
+        let chunk = Chunk { verdicts: Some(verdicts.clone().into()), ..chunk(5, 9) };
+        let (head, tail) = cut_after(&chunk, &Offset::from(6)).unwrap();
+        assert_eq!(head.verdicts.as_deref(), Some(&verdicts[..1]));
+        assert_eq!(tail.verdicts.as_deref(), Some(&verdicts[1..]));
+        let (used, places) = tail.used().unwrap().unwrap();
+        assert_eq!((used.len(), used.data.value(0), places.as_slice()), (1, &b"8"[..], &[1][..]));
     }
 
     #[test]

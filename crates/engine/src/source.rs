@@ -13,7 +13,9 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use millstream_core::{Chunk, Decoder, Duration, EventTime, FormatError, Metadata, ShardId};
+use millstream_core::{
+    Chunk, Decoded, Decoder, Duration, EventTime, FormatError, Metadata, Rejected, ShardId, Verdict,
+};
 use millstream_sql::{ColumnKind, Table};
 
 use crate::errors::Fault;
@@ -120,6 +122,8 @@ pub(crate) struct SourceRows {
     pub(crate) latest: Option<EventTime>,
     /// Records that became no row.
     pub(crate) faults: Vec<Fault>,
+    /// Records that a transform has dropped: they count as filtered.
+    pub(crate) dropped: u64,
     /// Rows whose time is too far after their arrival to move event time: they count, and are reported.
     pub(crate) future: Vec<Fault>,
 }
@@ -168,13 +172,14 @@ impl SourceDecoder {
 
     /// Decodes a chunk. What is decoded is still to be placed in time.
     pub(crate) fn decode(&mut self, chunk: &Chunk) -> Result<SourceRows, FormatError> {
-        let decoded = self.decoder.decode(chunk)?;
+        let (decoded, dropped, refused) = self.decode_used(chunk)?;
         let fault = |record: u32, reason: &str| Fault::of_record(&self.spec.table.decl.name, chunk, record, reason);
         let mut faults: Vec<Fault> = decoded
             .rejected
             .iter()
             .map(|rejected| fault(rejected.record, &rejected.reason).named("coercion"))
             .collect();
+        faults.extend(refused.iter().map(|refused| fault(refused.record, &refused.reason).named("transform")));
         let records = decoded.records.map(UInt32Array::from);
         let inputs = self.inputs(chunk, &decoded.rows, records.as_ref()).map_err(into_format)?;
         let (mut rows, mut kept) = (Vec::new(), Vec::new());
@@ -205,7 +210,27 @@ impl SourceDecoder {
                 (rows, Some(times), arrivals)
             }
         };
-        Ok(SourceRows { rows, columns, times, arrivals, latest: None, faults, future: Vec::new() })
+        Ok(SourceRows { rows, columns, times, arrivals, latest: None, faults, dropped, future: Vec::new() })
+    }
+
+    /// Decodes the records that a transform has left; answers also how many it has dropped, and which it refuses.
+    fn decode_used(&mut self, chunk: &Chunk) -> Result<(Decoded, u64, Vec<Rejected>), FormatError> {
+        let (Some((used, places)), Some(verdicts)) = (chunk.used()?, &chunk.verdicts) else {
+            return Ok((self.decoder.decode(chunk)?, 0, Vec::new()));
+        };
+        let Decoded { rows, records, mut rejected } = self.decoder.decode(&used)?;
+        rejected.iter_mut().for_each(|rejected| rejected.record = places[rejected.record as usize]);
+        let records = match records {
+            Some(records) => records.into_iter().map(|record| places[record as usize]).collect(),
+            None => places,
+        };
+        let refused = |(record, verdict): (u32, &Verdict)| match verdict {
+            Verdict::Reject(reason) => Some(Rejected { record, reason: reason.to_string() }),
+            Verdict::Use | Verdict::Drop => None,
+        };
+        let dropped = verdicts.iter().filter(|verdict| **verdict == Verdict::Drop).count() as u64;
+        let refused = (0..).zip(verdicts.iter()).filter_map(refused).collect();
+        Ok((Decoded { rows, records: Some(records), rejected }, dropped, refused))
     }
 
     /// The physical and metadata columns.

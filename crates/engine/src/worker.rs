@@ -444,6 +444,7 @@ impl Worker {
             let parts = query.attachment.parts.iter().filter(|part| *part.source == *lane.source).count() as u64;
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
+            query.attachment.stats.filtered.add(source.dropped * parts);
             let fed = threads::guarded(|| {
                 query.feed(&lane.source, &chunk.shard, arrival, &source, &self.faults);
             });

@@ -124,6 +124,7 @@ impl ChunkBuilder {
             keys: Some(self.keys.finish()),
             sequence_numbers: Some(self.sequence_numbers.finish()),
             sub_sequence_numbers: has_parts.then(|| Int64Array::from(sub_sequences)),
+            verdicts: None,
         }))
     }
 }

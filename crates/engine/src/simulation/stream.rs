@@ -92,6 +92,7 @@ impl Stream {
             keys: None,
             sequence_numbers: Some(StringArray::from_iter_values(of.iter().map(|record| record.sequence.to_string()))),
             sub_sequence_numbers: None,
+            verdicts: None,
         }
     }
 }

@@ -67,6 +67,7 @@ impl LineReader {
             keys: None,
             sequence_numbers: None,
             sub_sequence_numbers: None,
+            verdicts: None,
         };
         let decoded = self.decoder.decode(&chunk).map_err(|error| file.unusable(error.to_string()))?;
         gathered.add_rows(decoded.rows);

@@ -200,6 +200,7 @@ impl FileSource {
             keys: None,
             sequence_numbers: None,
             sub_sequence_numbers: None,
+            verdicts: None,
         }))
     }
 }

@@ -91,6 +91,7 @@ mod tests {
             keys: Some(StringArray::from_iter_values(["hot"])),
             sequence_numbers: None,
             sub_sequence_numbers: None,
+            verdicts: None,
         });
         let mut printed = Vec::new();
         print(&mut printed, "s", 2.0, 25, &rates.advice(2.0, 0.25)).unwrap();

@@ -127,6 +127,7 @@ mod tests {
             keys: Some(StringArray::from_iter_values(["k"; 5])),
             sequence_numbers: None,
             sub_sequence_numbers: None,
+            verdicts: None,
         };
         let mut lines = Vec::new();
         (0..5).for_each(|index| write_line(&mut lines, "s", &chunk, index).unwrap());
