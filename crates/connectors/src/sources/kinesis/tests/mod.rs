@@ -218,6 +218,6 @@ async fn options_are_checked() {
     let arn = [("stream.arn", "arn:aws:kinesis:eu-west-1:123456789012:stream/s")];
     assert_eq!(
         nowhere.check(&table(&arn)).unwrap(),
-        Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false }
+        Roles { source: Some(Boundedness::Unbounded), sink: true, lookup: false }
     );
 }
