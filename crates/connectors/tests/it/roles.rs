@@ -9,7 +9,7 @@ use millstream_core::{BoxFuture, Connectors, Resume, SourceError, SourceEvent, S
 use crate::peers::{Peer, WallClock};
 
 /// Slow machines start Python in seconds.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Nobody listens.
 struct Deaf;

@@ -147,7 +147,7 @@ impl Filter {
         match self {
             Self::All => true,
             Self::OpenAt(ms) => shard.was_open_at(ms),
-            Self::OpenSince(ms) => shard.closed_ms.is_none_or(|closed_ms| closed_ms > ms),
+            Self::OpenSince(ms) => shard.closed_ms.is_none_or(|closed_ms| closed_ms >= ms),
         }
     }
 }
