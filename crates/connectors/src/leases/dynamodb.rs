@@ -172,17 +172,19 @@ impl LeaseTable for DynamoTable {
                 .condition_expression("#counter = :before")
                 .expression_attribute_names("#counter", COUNTER)
                 .expression_attribute_values(":before", number(before.counter));
-            let mut expression = String::new();
+            let (mut sets, mut removes) = (Vec::new(), Vec::new());
             for (place, (name, value)) in set.into_iter().enumerate() {
-                expression += if place == 0 { "SET " } else { ", " };
-                expression += &format!("#s{place} = :s{place}");
+                sets.push(format!("#s{place} = :s{place}"));
                 update = update.expression_attribute_names(format!("#s{place}"), name);
                 update = update.expression_attribute_values(format!(":s{place}"), value);
             }
             for (place, name) in remove.into_iter().enumerate() {
-                expression += if place == 0 { " REMOVE " } else { ", " };
-                expression += &format!("#r{place}");
+                removes.push(format!("#r{place}"));
                 update = update.expression_attribute_names(format!("#r{place}"), name);
+            }
+            let mut expression = format!("SET {}", sets.join(", "));
+            if !removes.is_empty() {
+                expression = format!("{expression} REMOVE {}", removes.join(", "));
             }
             if unless_otherwise(update.update_expression(expression).send().await)? {
                 return Ok(true);

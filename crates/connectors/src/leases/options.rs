@@ -39,7 +39,7 @@ impl LeaseOptions {
                 (ENDPOINT, endpoint.is_some()),
             ];
             return match given.iter().find(|(_, given)| *given) {
-                Some((key, _)) => Err(OptionError::new(*key, format!("needs '{TABLE}'"))),
+                Some((key, _)) => Err(OptionError::new(key, format!("needs '{TABLE}'"))),
                 None => Ok(None),
             };
         };
