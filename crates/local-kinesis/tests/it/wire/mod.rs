@@ -153,7 +153,7 @@ async fn shard_filters_choose_by_time() {
         (json!({"Type": "AT_TIMESTAMP", "Timestamp": at(0)}), vec![0]),
         (json!({"Type": "AT_TIMESTAMP", "Timestamp": at(1)}), vec![1, 2]),
         (json!({"Type": "AT_TIMESTAMP", "Timestamp": at(2)}), vec![3]),
-        (json!({"Type": "FROM_TIMESTAMP", "Timestamp": at(1)}), vec![1, 2, 3]),
+        (json!({"Type": "FROM_TIMESTAMP", "Timestamp": at(1)}), vec![0, 1, 2, 3]),
         (json!({"Type": "AFTER_SHARD_ID", "ShardId": "shardId-000000000001"}), vec![2, 3]),
     ];
     for (filter, expected) in cases {
