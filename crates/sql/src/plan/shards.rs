@@ -48,19 +48,9 @@ pub(super) fn shards(stages: &[Stage], purpose: &Purpose) -> Result<Option<Shard
         return Ok(Some(Sharded { table: name.clone(), partition_key: None }));
     }
     let [leaf] = stage.leaves.as_slice() else {
-        return Err(needs_all(
-            name,
-            "a join of streams meets rows of all shards",
-            "join in one process, without leases",
-        ));
+        return Err(several_leaves(name, stage)?);
     };
     refuse_close(name, stage)?;
-    if let LogicalPlan::Aggregate(aggregate) = &leaf.batch
-        && matches!(aggregate.group_expr.as_slice(), [Expr::GroupingSet(_)])
-    {
-        let hint = "write one INSERT INTO for each set that has the partition key";
-        return Err(needs_all(name, "not every grouping set has the partition key", hint));
-    }
     let keys: Vec<usize> = match &stage.operator {
         Operator::Windows(WindowSpec::Session { .. }) => leaf.session_keys.clone(),
         Operator::Windows(_) if leaf.gives == Gives::Groups => (0..leaf.feed().columns.len()).collect(),
@@ -137,6 +127,21 @@ fn refuse_close(table: &str, stage: &Stage) -> Result<(), SqlError> {
         Some(part) => Err(needs_all(table, part, "leave it to whoever reads the sink")),
         None => Ok(()),
     }
+}
+
+/// Inputs that are joined, or aggregates beside each other.
+fn several_leaves(table: &str, stage: &Stage) -> Result<SqlError, SqlError> {
+    let is_join = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Join(_)));
+    let joins = match &stage.close {
+        Some(close) => close.exists(is_join)?,
+        None => true,
+    };
+    if joins {
+        let part = "a join of streams meets rows of all shards";
+        return Ok(needs_all(table, part, "join in one process, without leases"));
+    }
+    let part = "its rows come from several aggregates: of grouping sets, or of UNION ALL";
+    Ok(needs_all(table, part, "write one INSERT INTO for each set that has the partition key"))
 }
 
 fn needs_all(table: &str, part: &str, hint: &str) -> SqlError {
