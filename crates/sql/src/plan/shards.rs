@@ -132,9 +132,9 @@ fn refuse_close(table: &str, stage: &Stage) -> Result<(), SqlError> {
 /// Inputs that are joined, or aggregates beside each other.
 fn several_leaves(table: &str, stage: &Stage) -> Result<SqlError, SqlError> {
     let is_join = |node: &LogicalPlan| Ok(matches!(node, LogicalPlan::Join(_)));
-    let joins = match &stage.close {
-        Some(close) => close.exists(is_join)?,
-        None => true,
+    let joins = match (&stage.operator, &stage.close) {
+        (Operator::Windows(_), Some(close)) => close.exists(is_join)?,
+        _ => true,
     };
     if joins {
         let part = "a join of streams meets rows of all shards";
