@@ -31,18 +31,6 @@ impl Peer {
         Self { port, process }
     }
 
-    /// kinesalite: Kinesis, small and fast.
-    pub(crate) async fn kinesalite() -> Self {
-        let folder = peers().join("node");
-        let listen =
-            "require('kinesalite')({ createStreamMs: 5, updateStreamMs: 5 }).listen(+process.argv[1], '127.0.0.1')";
-        let is_there = folder.join("node_modules/kinesalite").exists();
-        assert!(is_there, "kinesalite is not installed: run `scripts/setup test`");
-        let mut command = Command::new("node");
-        command.current_dir(folder).args(["--eval", listen]);
-        Self::start(command).await
-    }
-
     /// moto: Kinesis, S3 and more in one process.
     pub(crate) async fn moto() -> Self {
         let program = peers().join("python/bin/moto_server");

@@ -97,7 +97,8 @@ fn records_that_a_transform_drops_are_filtered_and_those_it_rejects_are_told() {
     let sequence = |n: usize| run.results["r"][n]["sequence"].as_str().unwrap().parse::<i64>().unwrap();
     assert_eq!(sequence(1) - sequence(0), numbers[1] - numbers[0]);
     let stats = &run.stats["r"];
-    let counts = [&stats.rows_in, &stats.filtered, &stats.rejected, &stats.used, &stats.late].map(|count| count.get());
+    let counts = [&stats.rows_in, &stats.filtered, &stats.rejected, &stats.used, &stats.late]
+        .map(millstream_engine::Counter::get);
     assert_eq!(counts, [20, 7, 3, 10, 0]);
     let told: Vec<_> = run.errors.iter().map(|error| error["error_name"].as_str().unwrap()).collect();
     assert_eq!(told.iter().filter(|name| **name == "transform").count(), 2);

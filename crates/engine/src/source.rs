@@ -219,7 +219,9 @@ impl SourceDecoder {
             return Ok((self.decoder.decode(chunk)?, 0, Vec::new()));
         };
         let Decoded { rows, records, mut rejected } = self.decoder.decode(&used)?;
-        rejected.iter_mut().for_each(|rejected| rejected.record = places[rejected.record as usize]);
+        for rejected in &mut rejected {
+            rejected.record = places[rejected.record as usize];
+        }
         let records = match records {
             Some(records) => records.into_iter().map(|record| places[record as usize]).collect(),
             None => places,

@@ -60,7 +60,8 @@ impl AwsAccess {
             .region(region)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts.build());
-        let config = self.credentials.load(base).await;
+        // The SDK asks for its credentials in one large future.
+        let config = Box::pin(self.credentials.load(base)).await;
         match &self.endpoint {
             Some(endpoint) => config.into_builder().endpoint_url(endpoint).build(),
             None => config,

@@ -39,7 +39,7 @@ async fn rows_become_lines_of_objects() {
         .create_delivery_stream()
         .delivery_stream_name("clicks")
         .s3_destination_configuration(destination.build().unwrap());
-    made.send().await.unwrap();
+    Box::pin(made.send()).await.unwrap();
 
     let options = [("connector", "firehose"), ("delivery-stream", "clicks"), ("format", "json")];
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));

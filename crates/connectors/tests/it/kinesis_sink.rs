@@ -25,7 +25,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_mins(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kinesalite_has_everything_in_order() {
-    let peer = Peer::kinesalite().await;
+    let peer = crate::kinesalite::kinesalite().await;
     everything_is_there(peer.port).await;
 }
 

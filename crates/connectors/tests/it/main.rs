@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its fixtures too")]
 
 mod firehose;
+mod kinesalite;
 mod kinesis;
 mod kinesis_sink;
 #[path = "../../../../tests/peers.rs"]

@@ -8,7 +8,7 @@ use millstream_sql::{ContinuousQuery, SqlError};
 
 use super::instance_name;
 use crate::checkpoint::query_folder;
-use crate::durable::{Origin, SourcePoint, load};
+use crate::durable::{Origin, load};
 use crate::engine::{Inner, MAX_QUERIES};
 
 /// The one life that a shard's part of a query has: whoever reads it writes there. With a folder for each life, as other
@@ -62,7 +62,7 @@ impl Origin {
             self.folder = format!("{}/{ONLY_LIFE}", query_folder(name));
             self.garbage.clear();
         }
-        let point = self.resume.sources.entry(source.to_owned()).or_insert_with(SourcePoint::default);
+        let point = self.resume.sources.entry(source.to_owned()).or_default();
         // What it knows of the shard's parents is of them.
         let own = point.offsets.get(&leased.shard).cloned();
         let begins = match (&leased.start, own) {

@@ -28,7 +28,7 @@ pub(crate) fn run(flags: &ImportKclFlags) -> anyhow::Result<()> {
         dynamodb: flags.dynamodb_endpoint.clone(),
     };
     block_on(async {
-        let imported = import_kcl(&request, &aws, Arc::new(SystemClock)).await?;
+        let imported = Box::pin(import_kcl(&request, &aws, Arc::new(SystemClock))).await?;
         stdout().write_all(text_of(&imported).as_bytes())?;
         Ok(())
     })

@@ -56,7 +56,9 @@ impl Service for Scripted {
         self.stored.lock().unwrap().extend(kept);
         Box::pin(async move {
             self.clock.sleep(Duration(5)).await;
-            runs.iter().for_each(|run| assert!(self.under_way.lock().unwrap().remove(&*run.key)));
+            for run in runs {
+                assert!(self.under_way.lock().unwrap().remove(&*run.key));
+            }
             answer
         })
     }
@@ -93,6 +95,7 @@ fn record(key: &str, data: impl Into<Bytes>) -> Record {
     Record { key: key.into(), data: data.into() }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one of the answers a service may give")]
 fn all_stored(runs: &[Run]) -> Result<Vec<bool>, (Fault, bool)> {
     Ok(vec![true; runs.len()])
 }

@@ -79,7 +79,7 @@ async fn only_what_failed_is_sent_again() {
     sink.prepare(false).await.unwrap();
     let mut stored = stub.stored.lock().unwrap().clone();
     assert_eq!(stored.len(), 1200, "each once");
-    stored.sort_by_key(|line| line.len());
+    stored.sort_by_key(String::len);
     assert_eq!(stored[0], "{\"n\":0}\n");
     stored.sort();
     stored.dedup();

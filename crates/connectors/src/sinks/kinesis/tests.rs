@@ -168,7 +168,9 @@ async fn all_are_there_in_order(seed: u64, more: &[(&str, &str)]) -> usize {
     for round in 0..10_i64 {
         let row = |n: i64| (round * 100 + n, format!("k{}", random.random_range(0..40)));
         let rows: Vec<_> = (0..100).map(row).collect();
-        rows.iter().for_each(|(n, k)| expected.entry(k.clone()).or_default().push(*n));
+        for (n, k) in &rows {
+            expected.entry(k.clone()).or_default().push(*n);
+        }
         sink.write(&emission(&rows)).await.unwrap();
         if round % 3 == 1 {
             let info = server.store.describe("s").unwrap();
@@ -237,7 +239,7 @@ async fn what_lingers_is_sent_without_another_call() {
 async fn what_the_stream_refuses_fails_in_words() {
     let server = server(1, None).await;
     let refused = async |more: &[(&str, &str)], row: String| {
-        let mut sink = server.sink(&more);
+        let mut sink = server.sink(more);
         let written = sink.write(&emission(&[(1, row)])).await;
         let error = if written.is_ok() { sink.prepare(false).await.err() } else { written.err() }.unwrap();
         assert!(matches!(error, SinkError::Fatal { .. }), "{error}");

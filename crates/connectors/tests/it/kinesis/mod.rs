@@ -60,7 +60,7 @@ async fn ours_is_read(reader: Reader) {
 }
 
 async fn kinesalite_is_read(reader: Reader) {
-    let peer = Peer::kinesalite().await;
+    let peer = crate::kinesalite::kinesalite().await;
     is_read_exactly_once(Server { port: peer.port, reader, ends_split_shards: true, has_fan_out: false }).await;
 }
 

@@ -26,11 +26,11 @@ const LOOK_EVERY: Duration = Duration(200);
 /// Flags of `streams`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StreamsFlags {
-    /// Where Kinesis is spoken: an emulator's address, or that of a running service, such as http://127.0.0.1:8080
+    /// Where Kinesis is spoken: an emulator's address, or that of a running service, such as <http://127.0.0.1:8080>
     /// [default: AWS].
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     endpoint: Option<String>,
-    /// The region [default: AWS_REGION, AWS_DEFAULT_REGION, us-east-1].
+    /// The region [default: `AWS_REGION`, `AWS_DEFAULT_REGION`, us-east-1].
     #[arg(long, value_name = "REGION", env = "AWS_REGION")]
     region: Option<String>,
     #[command(subcommand)]
@@ -61,7 +61,7 @@ enum StreamsCommand {
     /// Prints records as they come, as the lines of a replay file.
     Tail {
         stream: String,
-        /// LATEST, TRIM_HORIZON, or a time such as 2026-01-01T00:00:00Z.
+        /// `LATEST`, `TRIM_HORIZON`, or a time such as 2026-01-01T00:00:00Z.
         #[arg(long, value_name = "POSITION", default_value = "LATEST")]
         from: String,
         /// Ends after so many records.
