@@ -26,8 +26,8 @@ const STEP: Duration = Duration(50);
 /// Calls take up to this long.
 const SLOWEST_CALL_MS: i64 = 300;
 /// How long a shard may stand still after its reader has died: its lease expires, somebody looks, takes and starts. Where
-/// it was just being handed over to the dead, that has first to be done.
-const SERVED_AGAIN: Duration = Duration(10_000 + 3 * 3_334 + 3_000);
+/// it was just being handed over to the dead, that has first to be done, at a look more.
+const SERVED_AGAIN: Duration = Duration(10_000 + 4 * 3_334 + 3_000);
 const SEEDS: u64 = 150;
 
 struct World {
