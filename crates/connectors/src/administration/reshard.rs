@@ -4,6 +4,7 @@ use aws_sdk_kinesis::types::{ScalingType, Shard};
 use millstream_local_kinesis::HashKey;
 
 use super::{Streams, StreamsError};
+use crate::aws::shards::list_shards;
 
 /// What is to become of a stream's shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,22 +46,10 @@ impl Streams {
     }
 
     async fn shard(&self, stream: &str, shard: &str) -> Result<Shard, StreamsError> {
-        let mut token = None::<String>;
-        loop {
-            let list = self.client.list_shards();
-            let list = match token {
-                Some(token) => list.next_token(token),
-                None => list.stream_name(stream),
-            };
-            let page = list.send().await.map_err(StreamsError::of(format!("stream `{stream}`")))?;
-            if let Some(found) = page.shards().iter().find(|listed| listed.shard_id() == shard) {
-                return Ok(found.clone());
-            }
-            token = page.next_token;
-            if token.is_none() {
-                return Err(StreamsError::Wrong(format!("stream `{stream}` has no shard `{shard}`")));
-            }
-        }
+        let listed = list_shards(&self.client, Some(stream.to_owned()), None, None).await;
+        let listed = listed.map_err(StreamsError::of(format!("stream `{stream}`")))?;
+        let found = listed.into_iter().find(|listed| listed.shard_id == shard);
+        found.ok_or_else(|| StreamsError::Wrong(format!("stream `{stream}` has no shard `{shard}`")))
     }
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod credentials;
 pub(crate) mod faults;
 pub(crate) mod function;
+pub(crate) mod shards;
 
 use std::time::Duration;
 

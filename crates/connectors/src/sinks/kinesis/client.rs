@@ -11,13 +11,11 @@ use tokio::sync::OnceCell;
 
 use super::Target;
 use crate::aws::faults::Fault;
+use crate::aws::shards::list_shards;
 use crate::sinks::delivery::{Outcome, Record, Run, Service};
 
 /// Of one call: 5 MiB on a thin line.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Shards of one reply of `ListShards`.
-const SHARDS_MAX: i32 = 1000;
-
 /// One stream to write to.
 pub(super) struct PutClient {
     target: Target,
@@ -77,21 +75,8 @@ impl PutClient {
 
     /// All shards, closed ones included.
     pub(super) async fn list_shards(&self) -> Result<Vec<Shard>, Fault> {
-        let (mut shards, mut token) = (Vec::new(), None::<String>);
-        loop {
-            let list = self.client().await.list_shards().max_results(SHARDS_MAX);
-            let list = match token {
-                // A token names its stream by itself.
-                Some(token) => list.next_token(token),
-                None => list.set_stream_name(self.name()).set_stream_arn(self.target.arn.clone()),
-            };
-            let page = list.send().await.map_err(|error| Fault::of(&error))?;
-            shards.extend(page.shards.unwrap_or_default());
-            match page.next_token {
-                Some(next) => token = Some(next),
-                None => return Ok(shards),
-            }
-        }
+        let listed = list_shards(self.client().await, self.name(), self.target.arn.clone(), None).await;
+        listed.map_err(|error| Fault::of(&error))
     }
 }
 

@@ -8,11 +8,9 @@ use millstream_local_kinesis::HashRange;
 use super::client::StreamClient;
 use super::fault::ReadFault;
 use crate::aws::faults::{Call, Fault};
+use crate::aws::shards::list_shards;
 use crate::sources::lineage::{ANEW, Listed};
 use crate::sources::position::InitPosition;
-
-/// Shards of one reply of `ListShards`.
-const SHARDS_MAX: i32 = 1000;
 
 /// Arrivals are approximate: shards that ended this much before a time are asked for, too, and found to hold nothing.
 const TIME_MARGIN: Duration = Duration(1000);
@@ -79,29 +77,14 @@ impl StreamClient {
         self.list(None).await.map_err(|fault| self.failed(fault))
     }
 
+    /// What fails, or has taken too long between two pages, is listed again from its start.
     async fn list(&self, filter: Option<ShardFilter>) -> Result<Vec<ListedShard>, Fault> {
-        let (mut shards, mut token, mut call) = (Vec::new(), None::<String>, Call::default());
+        let mut call = Call::default();
         loop {
-            let request = self.sdk().list_shards().max_results(SHARDS_MAX);
-            let request = match &token {
-                // A token names its stream, and its filter, by itself.
-                Some(token) => request.next_token(token),
-                None => {
-                    let request = request.set_stream_name(self.name()).set_stream_arn(self.arn());
-                    request.set_shard_filter(filter.clone())
-                }
-            };
-            match request.send().await {
-                Ok(page) => {
-                    call.worked();
-                    shards.extend(page.shards().iter().map(listed));
-                    match page.next_token {
-                        Some(next) => token = Some(next),
-                        None => return Ok(shards),
-                    }
-                }
+            match list_shards(self.sdk(), self.name(), self.arn(), filter.clone()).await {
+                Ok(shards) => return Ok(shards.iter().map(listed).collect()),
                 Err(error) => match ReadFault::of(&error).plain() {
-                    Fault::ExpiredToken => (shards, token) = (Vec::new(), None),
+                    Fault::ExpiredToken => {}
                     fault => self.wait(&mut call, fault).await?,
                 },
             }
