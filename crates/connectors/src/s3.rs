@@ -12,6 +12,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 
 use crate::aws::AwsAccess;
+use crate::aws::faults::shortened;
 use crate::context::AwsSettings;
 
 /// Of one request with its whole answer: 1 GiB at 30 Mbit/s.
@@ -20,8 +21,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Whoever calls tries again by itself, later: an outage is reported soon.
 const RETRIES_MAX: usize = 3;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-/// More of a server's answer is not shown.
-const REASON_BYTES_MAX: usize = 300;
 
 /// How S3 is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,16 +80,12 @@ pub(crate) fn reason(text: &str) -> String {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         rest.split_once(&format!("</{name}>")).map(|(inner, _)| inner)
     };
-    let mut reason = match (tag("Code"), tag("Message")) {
+    let reason = match (tag("Code"), tag("Message")) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => text.to_owned(),
     };
-    if reason.len() > REASON_BYTES_MAX {
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-        reason.push('…');
-    }
-    reason
+    shortened(reason)
 }
 
 #[cfg(test)]

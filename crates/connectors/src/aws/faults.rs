@@ -90,6 +90,18 @@ where
     words
 }
 
+/// More of what a server says is not shown.
+const WORDS_BYTES_MAX: usize = 500;
+
+/// The beginning of what a server says, where it is long.
+pub(crate) fn shortened(mut words: String) -> String {
+    if words.len() > WORDS_BYTES_MAX {
+        words.truncate(words.floor_char_boundary(WORDS_BYTES_MAX));
+        words.push('…');
+    }
+    words
+}
+
 /// The tries of one call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {

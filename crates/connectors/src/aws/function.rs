@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 
 use super::AwsAccess;
-use super::faults::Fault;
+use super::faults::{Fault, shortened};
 
 /// What Lambda takes in one call; its 6 MB.
 pub(crate) const REQUEST_BYTES_MAX: usize = 6_000_000;
@@ -30,8 +30,6 @@ pub(crate) const RECORD_BYTES: usize = 400;
 pub(crate) const ENVELOPE_BYTES: usize = 1000;
 /// The longest that Kinesis Data Analytics lets a function work.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
-/// More of what a function says is not shown.
-const REASON_BYTES_MAX: usize = 500;
 
 /// A function, and who calls it.
 pub(crate) struct Function {
@@ -150,12 +148,7 @@ fn in_order<A: Answer>(ids: &[String], answers: Vec<A>) -> Result<Vec<A>, String
 
 /// What a function said, for people.
 fn shown(payload: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(payload).into_owned();
-    if text.len() > REASON_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-        text.push('…');
-    }
-    text
+    shortened(String::from_utf8_lossy(payload).into_owned())
 }
 
 #[cfg(test)]
