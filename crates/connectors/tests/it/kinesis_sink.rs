@@ -12,9 +12,9 @@ use aws_sdk_kinesis::types::{ShardIteratorType, StreamStatus};
 use fault_proxy::{Fault, Faults, Proxy};
 use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
 use millstream_core::{Clock, Connectors, Duration, Emission, Sink, TableDecl};
-use millstream_local_kinesis::{Settings, Store, router};
 use serde_json::Value;
 
+use crate::ours::with_endpoint;
 use crate::peers::{Peer, WallClock};
 
 const STREAM: &str = "results";
@@ -37,15 +37,7 @@ async fn moto_has_everything_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_endpoint_has_everything_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), &Settings::default(), Arc::new(|| WallClock.now().0)).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = async { axum::serve(listener, router(store)).await };
-    tokio::select! {
-        ended = server => panic!("the server ended: {ended:?}"),
-        () = everything_is_there(port) => {}
-    }
+    with_endpoint(everything_is_there).await;
 }
 
 async fn everything_is_there(port: u16) {

@@ -6,6 +6,7 @@ mod firehose;
 mod kinesalite;
 mod kinesis;
 mod kinesis_sink;
+mod ours;
 #[path = "../../../../tests/peers.rs"]
 mod peers;
 mod roles;

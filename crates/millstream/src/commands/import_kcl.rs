@@ -3,9 +3,10 @@
 use std::io::{Write, stdout};
 use std::sync::Arc;
 
-use millstream_connectors::{AwsSettings, ImportKcl, Imported, import_kcl};
+use millstream_connectors::{ImportKcl, Imported, import_kcl};
 use millstream_core::Duration;
 
+use super::aws;
 use super::serve::block_on;
 use crate::cli::ImportKclFlags;
 use crate::clock::SystemClock;
@@ -14,11 +15,7 @@ use crate::logging;
 /// Takes the leases over, and says what will be read from where.
 pub(crate) fn run(flags: &ImportKclFlags) -> anyhow::Result<()> {
     logging::start_quiet();
-    let aws = AwsSettings {
-        region: flags.region.clone().or_else(|| std::env::var("AWS_DEFAULT_REGION").ok()),
-        endpoint_url: flags.endpoint.clone(),
-        ..AwsSettings::default()
-    };
+    let aws = aws::settings(flags.endpoint.as_deref(), flags.region.as_deref());
     let request = ImportKcl {
         table: flags.table.clone(),
         stream: flags.stream.clone(),

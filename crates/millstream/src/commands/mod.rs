@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod aws;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod import_kcl;

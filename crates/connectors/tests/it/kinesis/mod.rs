@@ -9,11 +9,10 @@ mod stream;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use millstream_core::{Clock, Duration, Offsets, Resume, SourceEvent};
-use millstream_local_kinesis::{Settings, Store, router};
 
+use crate::ours::with_endpoint;
 use crate::peers::{Peer, WallClock, peers};
 use seen::{Output, assert_exactly, assert_parents_come_first, is_at_tip, offsets, read, run};
 use stream::{FROM_START, Stream};
@@ -48,15 +47,8 @@ impl Server {
 }
 
 async fn ours_is_read(reader: Reader) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path(), &Settings::default(), Arc::new(|| WallClock.now().0)).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let server = async { axum::serve(listener, router(store)).await };
-    tokio::select! {
-        ended = server => panic!("the server ended: {ended:?}"),
-        () = is_read_exactly_once(Server { port, reader, ends_split_shards: true, has_fan_out: true }) => {}
-    }
+    with_endpoint(|port| is_read_exactly_once(Server { port, reader, ends_split_shards: true, has_fan_out: true }))
+        .await;
 }
 
 async fn kinesalite_is_read(reader: Reader) {

@@ -12,9 +12,10 @@ use anyhow::{Context as _, bail};
 use arrow::datatypes::{DataType, Field, Schema};
 use clap::{Args, Subcommand};
 use millstream_connectors::administration::{Capacity, Reshard, StreamSummary, Streams};
-use millstream_connectors::{AccessKey, AwsSettings, Context, Registry};
+use millstream_connectors::{AwsSettings, Context, Registry};
 use millstream_core::{Clock, Connectors, Duration, Source, TableDecl};
 
+use super::aws;
 use super::serve::block_on;
 use crate::clock::SystemClock;
 use crate::logging;
@@ -96,20 +97,8 @@ enum StreamsCommand {
 /// Does what was asked for.
 pub(crate) fn run(flags: &StreamsFlags) -> anyhow::Result<()> {
     logging::start_quiet();
-    let aws = aws(flags, &|variable| std::env::var(variable).ok());
+    let aws = aws::settings(flags.endpoint.as_deref(), flags.region.as_deref());
     block_on(execute(flags.command.clone(), aws, Arc::new(SystemClock)))
-}
-
-/// An endpoint of one's own wants requests that are signed, and does not care by whom: where no key is known one is made
-/// up. For AWS it is the SDK that finds one.
-fn aws(flags: &StreamsFlags, environment: &dyn Fn(&str) -> Option<String>) -> AwsSettings {
-    let is_known = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].iter().any(|variable| environment(variable).is_some());
-    let made_up = || AccessKey { id: "millstream".to_owned(), secret: "millstream".to_owned() };
-    AwsSettings {
-        region: flags.region.clone().or_else(|| environment("AWS_DEFAULT_REGION")),
-        access_key: flags.endpoint.as_ref().filter(|_| !is_known).map(|_| made_up()),
-        endpoint_url: flags.endpoint.clone(),
-    }
 }
 
 async fn execute(command: StreamsCommand, aws: AwsSettings, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
@@ -184,23 +173,4 @@ fn print(streams: &[StreamSummary]) -> anyhow::Result<()> {
         writeln!(out, "{name:width$}  {status:9} {mode:11} {open_shards:>6} {retention_hours:>7}  {arn}")?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_made_up_for_an_endpoint_only_and_only_where_none_is_known() {
-        let flags = |endpoint: Option<&str>| StreamsFlags {
-            endpoint: endpoint.map(ToOwned::to_owned),
-            region: None,
-            command: StreamsCommand::List,
-        };
-        let known = |variable: &str| (variable == "AWS_PROFILE").then(|| "me".to_owned());
-        let here = Some("http://127.0.0.1:8080");
-        assert!(aws(&flags(here), &|_| None).access_key.is_some());
-        assert!(aws(&flags(here), &known).access_key.is_none());
-        assert!(aws(&flags(None), &|_| None).access_key.is_none());
-    }
 }
