@@ -1,14 +1,10 @@
-//! SESSION windows: rows of a key that are at most a gap apart belong together.
-//!
-//! Slices are cells of one gap, so two rows of a key in one cell are always in one session, and a cell needs only its
-//! first and last time. What is handed in stays as it came, in columns; sessions refer to its rows. When event time is
-//! past the end of a session no row can join it any more, and its rows are brought together.
+//! The open sessions of one input: rows as they came, the keys they are of, and the cells of each key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{cast, interleave};
+use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Int64Type};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{HashMap, Result};
@@ -16,15 +12,12 @@ use datafusion::error::DataFusionError;
 use millstream_core::{Duration, EventTime, Window, WindowSpec};
 use smallvec::SmallVec;
 
-use super::windows::{Holds, WindowLeaf};
-use super::{Given, Operator, Taken};
-use crate::checkpoint::{Saved, SavedChunk, Saver, Slot};
+use crate::checkpoint::{SavedChunk, Saver, Slot};
 use crate::close::{Bounds, leaf_batch};
+use crate::operators::Taken;
+use crate::operators::windows::{Holds, WindowLeaf};
 use crate::pane::{Delta, PaneLayout, columns_batch, take_rows};
-use crate::source::millis;
 
-/// The window in which open sessions are shown: it closes after all others.
-const OPEN: Window = Window { end: EventTime::MAX, start: EventTime::MIN };
 /// Columns are rewritten without the rows of closed sessions when those are more than the others and than this.
 const MIN_DEAD_ROWS: usize = 10_000;
 
@@ -36,204 +29,69 @@ const ROW_BYTES: usize = 33;
 /// Beyond so many pieces a checkpoint brings them together.
 const MAX_SAVED_PIECES: usize = 16;
 
-/// Sessions of every leaf.
-pub(crate) struct Sessions {
-    leaves: Vec<SessionLeaf>,
-    watermark: EventTime,
-    /// Rows came since the last look.
-    has_news: bool,
-    is_shown: bool,
-    /// CLOSE must see each window by itself.
-    one_by_one: bool,
-}
-
-struct SessionLeaf {
-    of: WindowLeaf,
-    gap: Duration,
+/// The sessions of one input.
+pub(super) struct SessionLeaf {
+    pub(super) of: WindowLeaf,
+    pub(super) gap: Duration,
     /// Which of the columns are the keys of sessions.
-    key_columns: Vec<usize>,
-    converter: RowConverter,
+    pub(super) key_columns: Vec<usize>,
+    pub(super) converter: RowConverter,
     /// The places of keys with open sessions.
-    places: HashMap<Box<[u8]>, usize>,
-    keys: Vec<Key>,
+    pub(super) places: HashMap<Box<[u8]>, usize>,
+    pub(super) keys: Vec<Key>,
     /// Places that are free again.
-    free: Vec<usize>,
+    pub(super) free: Vec<usize>,
     /// When the first session of a key may end; looked at again when it is due.
-    due: BTreeSet<(EventTime, usize)>,
-    pieces: BTreeMap<u32, Piece>,
-    next_piece: u32,
-    live_rows: usize,
-    dead_rows: usize,
+    pub(super) due: BTreeSet<(EventTime, usize)>,
+    pub(super) pieces: BTreeMap<u32, Piece>,
+    pub(super) next_piece: u32,
+    pub(super) live_rows: usize,
+    pub(super) dead_rows: usize,
 }
 
 /// Rows as they came, with the first and last time of what each stands for.
-struct Piece {
-    columns: Vec<ArrayRef>,
-    first: Int64Array,
-    last: Int64Array,
+pub(super) struct Piece {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) first: Int64Array,
+    pub(super) last: Int64Array,
     /// Which rows are of open sessions.
-    live: Vec<bool>,
-    live_rows: usize,
+    pub(super) live: Vec<bool>,
+    pub(super) live_rows: usize,
     /// Where a checkpoint has the rows.
-    slot: Slot,
+    pub(super) slot: Slot,
     /// Bytes of the columns.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// A key with open sessions.
 #[derive(Default)]
-struct Key {
-    bytes: Box<[u8]>,
+pub(super) struct Key {
+    pub(super) bytes: Box<[u8]>,
     /// Its cells, in order. Most keys have one: a tree of them would take ten times as much.
-    cells: Vec<Cell>,
+    pub(super) cells: Vec<Cell>,
     /// When it is looked at.
-    due: Option<EventTime>,
+    pub(super) due: Option<EventTime>,
 }
 
 /// The rows of a key in one cell: where they are, by piece and row.
-struct Cell {
-    start: EventTime,
-    first: EventTime,
-    last: EventTime,
-    rows: Refs,
+pub(super) struct Cell {
+    pub(super) start: EventTime,
+    pub(super) first: EventTime,
+    pub(super) last: EventTime,
+    pub(super) rows: Refs,
 }
 
 /// Most cells have one row or two: a list of them would take an allocation each.
-type Refs = SmallVec<[(u32, u32); 2]>;
+pub(super) type Refs = SmallVec<[(u32, u32); 2]>;
 
 /// One session on its way out.
-struct Session {
-    window: Window,
-    rows: Refs,
-}
-
-impl Sessions {
-    pub(crate) fn new(gap: Duration, leaves: Vec<WindowLeaf>, one_by_one: bool) -> Result<Self> {
-        let leaves = leaves.into_iter().map(|leaf| SessionLeaf::new(gap, leaf)).collect::<Result<_>>()?;
-        Ok(Self { leaves, watermark: EventTime::MIN, has_news: false, is_shown: false, one_by_one })
-    }
-
-    /// Closed or open sessions as CLOSE takes them.
-    fn give(&mut self, sessions: Vec<Vec<Session>>, window: Window, is_final: bool) -> Result<Vec<Given>> {
-        if !self.one_by_one {
-            let leaves = self.leaves.iter().zip(&sessions).map(|(leaf, sessions)| leaf.batch(sessions));
-            return Ok(vec![Given::Window { window, leaves: leaves.collect::<Result<_>>()?, is_final }]);
-        }
-        let mut windows: BTreeMap<Window, Vec<Vec<Session>>> = BTreeMap::new();
-        for (leaf, sessions) in sessions.into_iter().enumerate() {
-            for session in sessions {
-                let of_window = windows.entry(session.window);
-                of_window.or_insert_with(|| self.leaves.iter().map(|_| Vec::new()).collect())[leaf].push(session);
-            }
-        }
-        let given = windows.into_iter().map(|(window, sessions)| {
-            let leaves = self.leaves.iter().zip(&sessions).map(|(leaf, sessions)| leaf.batch(sessions));
-            Ok(Given::Window { window, leaves: leaves.collect::<Result<_>>()?, is_final })
-        });
-        given.collect()
-    }
-}
-
-impl Operator for Sessions {
-    fn take_rows(&mut self, leaf: usize, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
-        let Some(times) = times else { return Ok(Taken::default()) };
-        self.has_news |= rows.num_rows() > 0;
-        let ones = Int64Array::from(vec![1; times.len()]);
-        self.leaves[leaf].take(rows.columns().to_vec(), times, times, &ones, self.watermark)
-    }
-
-    fn take_groups(&mut self, leaf: usize, _: Option<Window>, groups: Delta) -> Result<Taken> {
-        self.has_news |= groups.groups() > 0;
-        let missing = || DataFusionError::Internal("a session has no times".to_owned());
-        let state = |from_end: usize| {
-            let states = groups.states();
-            states.len().checked_sub(from_end).and_then(|index| states[index].first()).ok_or_else(missing)
-        };
-        let (first, last) = (millis(state(3)?)?, millis(state(2)?)?);
-        let count = cast(state(1)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone();
-        let columns = groups.keys().iter().chain(groups.states().iter().flatten()).cloned().collect();
-        self.leaves[leaf].take(columns, &first, &last, &count, self.watermark)
-    }
-
-    fn advance(&mut self, watermark: EventTime, _: EventTime) -> Result<Vec<Given>> {
-        if watermark <= self.watermark {
-            return Ok(Vec::new());
-        }
-        let before = std::mem::replace(&mut self.watermark, watermark);
-        let closed: Vec<Vec<Session>> = self.leaves.iter_mut().map(|leaf| leaf.close(watermark)).collect();
-        let Some(last) = closed.iter().flatten().map(|session| session.window.end).max() else {
-            return Ok(Vec::new());
-        };
-        // All that close together are one window of the result table.
-        let together = Window { start: before, end: watermark.min(last + Duration(1)) };
-        let mut given = self.give(closed, together, true)?;
-        self.leaves.iter_mut().try_for_each(SessionLeaf::compact)?;
-        if self.is_shown {
-            given.extend(self.look()?);
-        }
-        Ok(given)
-    }
-
-    fn watermark(&self) -> EventTime {
-        // A session that ends at the watermark is still open.
-        if self.watermark == EventTime::MAX { self.watermark } else { self.watermark - Duration(1) }
-    }
-
-    fn is_due(&self, watermark: EventTime) -> bool {
-        watermark > self.watermark
-    }
-
-    fn has_news(&self) -> bool {
-        self.has_news
-    }
-
-    fn look(&mut self) -> Result<Vec<Given>> {
-        self.has_news = false;
-        self.is_shown = true;
-        let open: Vec<Vec<Session>> = self.leaves.iter().map(SessionLeaf::open).collect();
-        if self.one_by_one {
-            // Open sessions are shown as one window; an order within each would mix them.
-            return Ok(Vec::new());
-        }
-        self.give(open, OPEN, false)
-    }
-
-    fn size(&self) -> (usize, usize) {
-        let open = self.leaves.iter().map(|leaf| leaf.keys.len()).sum();
-        (open, self.leaves.iter().map(|leaf| leaf.live_rows).sum())
-    }
-
-    /// Keys: what their rows are merged into while they are open is no matter of theirs.
-    fn groups_at_most(&self) -> usize {
-        self.leaves.iter().map(|leaf| leaf.keys.len()).sum()
-    }
-
-    fn count_groups(&self) -> Result<usize> {
-        Ok(self.groups_at_most())
-    }
-
-    fn bytes(&self) -> usize {
-        self.leaves.iter().map(SessionLeaf::bytes).sum()
-    }
-
-    fn save(&mut self, saver: &mut Saver) -> Result<()> {
-        saver.value("watermark", &self.watermark.0)?;
-        self.leaves.iter_mut().enumerate().try_for_each(|(number, leaf)| leaf.save(saver, number))
-    }
-
-    fn load(&mut self, saved: &mut Saved) -> Result<()> {
-        self.watermark = EventTime(saved.value("watermark")?);
-        for (chunk, live) in saved.chunks("pieces").into_iter().zip(saved.chunks("live")) {
-            let leaf = self.leaves.get_mut(chunk.note::<usize>()?).ok_or_else(damaged)?;
-            leaf.load(chunk, &live.rows)?;
-            self.has_news = true;
-        }
-        Ok(())
-    }
+pub(super) struct Session {
+    pub(super) window: Window,
+    pub(super) rows: Refs,
 }
 
 impl SessionLeaf {
-    fn new(gap: Duration, of: WindowLeaf) -> Result<Self> {
+    pub(super) fn new(gap: Duration, of: WindowLeaf) -> Result<Self> {
         // Columns of windows are not among the rows' own.
         let columns = &of.leaf.feed().columns;
         let is_row = |index: &usize| matches!(columns[*index], millstream_sql::LeafColumn::Row(_));
@@ -259,13 +117,13 @@ impl SessionLeaf {
         })
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let columns = self.pieces.values().map(|piece| piece.bytes).sum::<usize>();
         columns + self.places.len() * KEY_BYTES + (self.live_rows + self.dead_rows) * ROW_BYTES
     }
 
     /// Takes rows, each of which stands for `count` rows from `first` to `last`.
-    fn take(
+    pub(super) fn take(
         &mut self,
         columns: Vec<ArrayRef>,
         first: &Int64Array,
@@ -303,7 +161,7 @@ impl SessionLeaf {
         Ok(taken)
     }
 
-    fn add_piece(&mut self, mut piece: Piece) {
+    pub(super) fn add_piece(&mut self, mut piece: Piece) {
         piece.bytes = piece.columns.iter().map(Array::get_array_memory_size).sum();
         self.live_rows += piece.live_rows;
         self.dead_rows += piece.live.len() - piece.live_rows;
@@ -312,7 +170,7 @@ impl SessionLeaf {
     }
 
     /// Puts a row into its cell.
-    fn place(&mut self, key: &[u8], cell: EventTime, first: EventTime, last: EventTime, at: (u32, u32)) {
+    pub(super) fn place(&mut self, key: &[u8], cell: EventTime, first: EventTime, last: EventTime, at: (u32, u32)) {
         let place = match self.places.get(key) {
             Some(place) => *place,
             None => self.add(key),
@@ -338,7 +196,7 @@ impl SessionLeaf {
         cell.rows.push(at);
     }
 
-    fn add(&mut self, key: &[u8]) -> usize {
+    pub(super) fn add(&mut self, key: &[u8]) -> usize {
         let place = self.free.pop().unwrap_or_else(|| {
             self.keys.push(Key::default());
             self.keys.len() - 1
@@ -349,7 +207,7 @@ impl SessionLeaf {
     }
 
     /// The key of each row; all have the same where there are no key columns.
-    fn keys_of(&self, columns: &[ArrayRef]) -> Result<Option<Rows>> {
+    pub(super) fn keys_of(&self, columns: &[ArrayRef]) -> Result<Option<Rows>> {
         if self.key_columns.is_empty() {
             return Ok(None);
         }
@@ -358,7 +216,7 @@ impl SessionLeaf {
     }
 
     /// Rows of closed sessions are of no use any more.
-    fn bury(&mut self, rows: &[(u32, u32)]) {
+    pub(super) fn bury(&mut self, rows: &[(u32, u32)]) {
         for (piece, row) in rows {
             if let Some(piece) = self.pieces.get_mut(piece)
                 && std::mem::replace(&mut piece.live[*row as usize], false)
@@ -371,7 +229,7 @@ impl SessionLeaf {
     }
 
     /// Whether rows from `first` to `last` belong to a session that is still open.
-    fn joins_open(&self, key: &[u8], first: EventTime, last: EventTime) -> bool {
+    pub(super) fn joins_open(&self, key: &[u8], first: EventTime, last: EventTime) -> bool {
         let Some(place) = self.places.get(key) else { return false };
         let cells = &self.keys[*place].cells;
         // No cell further away than two gaps has a row within one.
@@ -382,7 +240,7 @@ impl SessionLeaf {
     }
 
     /// Looks at a key when this time has passed, or earlier.
-    fn arm(&mut self, place: usize, end: EventTime) {
+    pub(super) fn arm(&mut self, place: usize, end: EventTime) {
         let due = &mut self.keys[place].due;
         match *due {
             Some(earlier) if earlier <= end => return,
@@ -396,7 +254,7 @@ impl SessionLeaf {
     }
 
     /// Takes out the sessions that no row can join any more.
-    fn close(&mut self, watermark: EventTime) -> Vec<Session> {
+    pub(super) fn close(&mut self, watermark: EventTime) -> Vec<Session> {
         let is_over = |end: EventTime| end < watermark || watermark == EventTime::MAX;
         let mut closed = Vec::new();
         while let Some((_, place)) = self.due.first().copied().filter(|(end, _)| is_over(*end)) {
@@ -428,7 +286,7 @@ impl SessionLeaf {
         closed
     }
 
-    fn open(&self) -> Vec<Session> {
+    pub(super) fn open(&self) -> Vec<Session> {
         let mut open = Vec::new();
         for Key { cells, .. } in &self.keys {
             let mut first = 0;
@@ -442,7 +300,7 @@ impl SessionLeaf {
     }
 
     /// What CLOSE sees of sessions.
-    fn batch(&self, sessions: &[Session]) -> Result<RecordBatch> {
+    pub(super) fn batch(&self, sessions: &[Session]) -> Result<RecordBatch> {
         let (mut refs, mut windows) = (Vec::new(), Vec::new());
         for session in sessions {
             refs.extend_from_slice(&session.rows);
@@ -463,7 +321,12 @@ impl SessionLeaf {
     }
 
     /// Merges the rows of each session, which is one group: no key is looked up.
-    fn whole(&self, layout: &PaneLayout, mut columns: Vec<ArrayRef>, sessions: &[Session]) -> Result<RecordBatch> {
+    pub(super) fn whole(
+        &self,
+        layout: &PaneLayout,
+        mut columns: Vec<ArrayRef>,
+        sessions: &[Session],
+    ) -> Result<RecordBatch> {
         let states = columns.split_off(layout.keys.fields().len());
         let (mut of_row, mut firsts) = (Vec::new(), Vec::with_capacity(sessions.len()));
         for (number, session) in sessions.iter().enumerate() {
@@ -477,7 +340,12 @@ impl SessionLeaf {
     }
 
     /// Merges the groups of each session.
-    fn merged(&self, layout: &PaneLayout, mut columns: Vec<ArrayRef>, windows: &[Window]) -> Result<RecordBatch> {
+    pub(super) fn merged(
+        &self,
+        layout: &PaneLayout,
+        mut columns: Vec<ArrayRef>,
+        windows: &[Window],
+    ) -> Result<RecordBatch> {
         let bound = |name| Arc::new(Field::new(name, DataType::Int64, false));
         let by_window = layout.with_keys([bound("__start"), bound("__end")]);
         let mut states = columns.split_off(layout.keys.fields().len()).into_iter();
@@ -502,7 +370,7 @@ impl SessionLeaf {
     }
 
     /// The rows at these places, as columns.
-    fn gather(&self, refs: &[(u32, u32)]) -> Result<Vec<ArrayRef>> {
+    pub(super) fn gather(&self, refs: &[(u32, u32)]) -> Result<Vec<ArrayRef>> {
         let mut numbers: HashMap<u32, usize> = HashMap::default();
         let mut pieces = Vec::new();
         let places: Vec<(usize, usize)> = (refs.iter())
@@ -523,7 +391,7 @@ impl SessionLeaf {
     }
 
     /// Lets go of rows of closed sessions: of whole pieces at once, of others when those rows are the larger part.
-    fn compact(&mut self) -> Result<()> {
+    pub(super) fn compact(&mut self) -> Result<()> {
         let dead = self.pieces.extract_if(.., |_, piece| piece.live_rows == 0);
         self.dead_rows -= dead.map(|(_, piece)| piece.live.len()).sum::<usize>();
         if self.dead_rows < MIN_DEAD_ROWS.max(self.live_rows) {
@@ -534,7 +402,7 @@ impl SessionLeaf {
     }
 
     /// Brings the open sessions' rows of some pieces together in one.
-    fn rewrite(&mut self, old: &[u32]) -> Result<()> {
+    pub(super) fn rewrite(&mut self, old: &[u32]) -> Result<()> {
         let is_old = |piece: &u32| old.binary_search(piece).is_ok();
         let (piece, mut refs) = (self.next_piece, Vec::new());
         for cell in self.keys.iter_mut().flat_map(|key| &mut key.cells) {
@@ -570,7 +438,7 @@ impl SessionLeaf {
     }
 
     /// Each piece, and which of its rows are of open sessions.
-    fn save(&mut self, saver: &mut Saver, number: usize) -> Result<()> {
+    pub(super) fn save(&mut self, saver: &mut Saver, number: usize) -> Result<()> {
         let new: Vec<u32> =
             self.pieces.iter().filter(|(_, piece)| piece.slot == Slot::default()).map(|(id, _)| *id).collect();
         if self.pieces.len() > MAX_SAVED_PIECES {
@@ -595,7 +463,7 @@ impl SessionLeaf {
         Ok(())
     }
 
-    fn load(&mut self, chunk: SavedChunk, live: &RecordBatch) -> Result<()> {
+    pub(super) fn load(&mut self, chunk: SavedChunk, live: &RecordBatch) -> Result<()> {
         let rows = chunk.rows.num_rows();
         let spec = WindowSpec::Session { gap: self.gap };
         let columns = chunk.rows.columns();
@@ -619,12 +487,12 @@ impl SessionLeaf {
     }
 }
 
-fn damaged() -> DataFusionError {
+pub(super) fn damaged() -> DataFusionError {
     DataFusionError::Execution("the checkpoint's sessions are not of this query".to_owned())
 }
 
 /// The session that begins with a cell, and how many cells it has.
-fn session_at(cells: &[Cell], first: usize, gap: Duration) -> Option<(Window, usize)> {
+pub(super) fn session_at(cells: &[Cell], first: usize, gap: Duration) -> Option<(Window, usize)> {
     let Cell { first: start, .. } = cells.get(first)?;
     let rest = &cells[first..];
     // A gap exactly as long as allowed still holds a session together.
@@ -632,11 +500,11 @@ fn session_at(cells: &[Cell], first: usize, gap: Duration) -> Option<(Window, us
     Some((Window { start: *start, end: rest[joins].last + gap }, joins + 1))
 }
 
-fn key_of(keys: Option<&Rows>, row: usize) -> &[u8] {
+pub(super) fn key_of(keys: Option<&Rows>, row: usize) -> &[u8] {
     keys.map_or(&[], |keys| keys.row(row).data())
 }
 
 /// A row's number in its piece, which has fewer than 2^32.
-fn as_row(row: usize) -> u32 {
+pub(super) fn as_row(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX)
 }

@@ -4,27 +4,31 @@
 //! For sums, counts, averages, least and greatest values of numbers and times, over frames that begin a number of rows or
 //! a length of time back and end at the row itself.
 
+mod function;
+mod partition;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
-use datafusion::common::{DFSchema, HashMap, Result};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
-use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition};
+use datafusion::common::{HashMap, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::{Duration, EventTime};
 use millstream_sql::{Leaf, Over, window_function};
 
-use super::super::computable::Computable;
-use super::super::saved_keys::{SavedKeys, damaged, keys_batch, lists};
-use super::super::{Given, Operator, Taken};
-use super::frame::{Reach, integer, longest};
+use super::frame::Reach;
 use super::waiting::Waiting;
 use crate::checkpoint::{KeyedLog, Saved, Saver};
+use crate::operators::computable::Computable;
+use crate::operators::saved_keys::{SavedKeys, damaged, keys_batch, lists};
+use crate::operators::{Given, Operator, Taken};
 use crate::physical::physical_expr;
+
+use function::{Argument, Function, float};
+use partition::{Frame, Partition};
 
 /// Partitions that have been silent are looked at this often at the most, to let go of those no frame reaches.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -53,55 +57,6 @@ pub(crate) struct SlidingOver {
     touched: Vec<usize>,
     output: SchemaRef,
     swept: EventTime,
-}
-
-struct Function {
-    kind: Kind,
-    /// Which argument it is of; `count(*)` has none.
-    argument: Option<usize>,
-    before: Reach,
-    value_type: DataType,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Count,
-    Sum,
-    Average,
-    Least,
-    Greatest,
-}
-
-struct Argument {
-    expr: Arc<dyn PhysicalExpr>,
-    is_float: bool,
-}
-
-/// Rows of a key as far back as frames reach, and the frames of its newest row.
-#[derive(Default)]
-struct Partition {
-    key: Box<[u8]>,
-    /// The number of the first row that is kept; rows of a partition are numbered as they come.
-    first: u64,
-    times: VecDeque<i64>,
-    /// For each argument the values of those rows, floats by their bits.
-    values: Vec<VecDeque<Option<i64>>>,
-    frames: Vec<Frame>,
-    is_touched: bool,
-}
-
-/// The frame of one function.
-#[derive(Clone, Default)]
-struct Frame {
-    /// The number of its first row.
-    start: u64,
-    /// How many of its values are not null.
-    count: i64,
-    /// Their sum; of floats the bits.
-    sum: i64,
-    /// Values that may still become the least or greatest, with the numbers of their rows: each better than those after
-    /// it.
-    best: VecDeque<(u64, i64)>,
 }
 
 impl SlidingOver {
@@ -273,213 +228,6 @@ impl SlidingOver {
         Arc::new(Schema::new(
             [Field::new("time", DataType::Int64, false)].into_iter().chain(values).collect::<Vec<_>>(),
         ))
-    }
-}
-
-impl Function {
-    /// `None`: it does something else.
-    fn compile(
-        function: &WindowFunction,
-        schema: &DFSchema,
-        value_type: DataType,
-        arguments: &mut Vec<Argument>,
-    ) -> Result<Option<Self>> {
-        let WindowFunctionParams { args, window_frame, filter, distinct, .. } = &function.params;
-        let WindowFunctionDefinition::AggregateUDF(aggregate) = &function.fun else { return Ok(None) };
-        let kind = match aggregate.name() {
-            "count" => Kind::Count,
-            "sum" => Kind::Sum,
-            "avg" => Kind::Average,
-            "min" => Kind::Least,
-            "max" => Kind::Greatest,
-            _ => return Ok(None),
-        };
-        let before = match (&window_frame.start_bound, &window_frame.end_bound) {
-            (WindowFrameBound::Preceding(before), WindowFrameBound::CurrentRow) if !before.is_null() => {
-                match window_frame.units {
-                    WindowFrameUnits::Rows => Reach::Rows(usize::try_from(integer(before)?).unwrap_or(usize::MAX)),
-                    WindowFrameUnits::Range => Reach::Time(longest(before)?),
-                    WindowFrameUnits::Groups => return Ok(None),
-                }
-            }
-            _ => return Ok(None),
-        };
-        let [argument] = args.as_slice() else { return Ok(None) };
-        if filter.is_some() || *distinct {
-            return Ok(None);
-        }
-        let expr = physical_expr(argument, schema)?;
-        let data_type = expr.data_type(schema.as_arrow())?;
-        let is_float = matches!(data_type, DataType::Float64 | DataType::Float32);
-        let is_exact = data_type.is_signed_integer() || matches!(data_type, DataType::Timestamp(..));
-        let fits = match kind {
-            Kind::Count => true,
-            Kind::Sum => matches!(data_type, DataType::Int64 | DataType::Float64),
-            Kind::Average => data_type == DataType::Float64,
-            Kind::Least | Kind::Greatest => is_float || is_exact,
-        };
-        if !fits {
-            return Ok(None);
-        }
-        let is_constant = (expr.as_ref() as &dyn std::any::Any)
-            .downcast_ref::<datafusion::physical_expr::expressions::Literal>()
-            .is_some_and(|literal| !literal.value().is_null());
-        let argument = if kind == Kind::Count && is_constant {
-            None
-        } else if kind == Kind::Count && !is_float && !is_exact {
-            return Ok(None);
-        } else {
-            let known = arguments.iter().position(|known| known.expr.eq(&expr));
-            Some(known.unwrap_or_else(|| {
-                arguments.push(Argument { expr, is_float });
-                arguments.len() - 1
-            }))
-        };
-        Ok(Some(Self { kind, argument, before, value_type }))
-    }
-
-    fn is_of_floats(&self, arguments: &[Argument]) -> bool {
-        self.argument.is_some_and(|argument| arguments[argument].is_float)
-    }
-
-    fn gives_floats(&self, arguments: &[Argument]) -> bool {
-        self.kind != Kind::Count && self.is_of_floats(arguments)
-    }
-}
-
-/// An argument's values of some rows.
-enum Values {
-    Whole(Int64Array),
-    Floats(Float64Array),
-}
-
-impl Argument {
-    fn of(&self, rows: &RecordBatch) -> Result<Values> {
-        let values = self.expr.evaluate(rows)?.into_array(rows.num_rows())?;
-        Ok(if self.is_float {
-            Values::Floats(cast(&values, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
-        } else {
-            Values::Whole(cast(&values, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-        })
-    }
-}
-
-impl Values {
-    fn value(&self, row: usize) -> Option<i64> {
-        match self {
-            Self::Whole(values) => values.is_valid(row).then(|| values.value(row)),
-            Self::Floats(values) => values.is_valid(row).then(|| bits(values.value(row))),
-        }
-    }
-}
-
-fn bits(value: f64) -> i64 {
-    value.to_bits().cast_signed()
-}
-
-fn float(bits: i64) -> f64 {
-    f64::from_bits(bits.cast_unsigned())
-}
-
-impl Partition {
-    /// Keeps a row; answers its number.
-    fn push(&mut self, time: i64, values: impl Iterator<Item = Option<i64>>) -> u64 {
-        let number = self.first + self.times.len() as u64;
-        self.times.push_back(time);
-        self.values.iter_mut().zip(values).for_each(|(kept, value)| kept.push_back(value));
-        number
-    }
-
-    fn index(&self, number: u64) -> usize {
-        usize::try_from(number - self.first).unwrap_or(usize::MAX)
-    }
-
-    fn value_of(&self, function: &Function, number: u64) -> Option<i64> {
-        match function.argument {
-            Some(argument) => self.values[argument][self.index(number)],
-            None => Some(1),
-        }
-    }
-
-    /// A row comes into a frame.
-    fn add(&mut self, index: usize, function: &Function, arguments: &[Argument], number: u64) {
-        let Some(value) = self.value_of(function, number) else { return };
-        let frame = &mut self.frames[index];
-        frame.count += 1;
-        match function.kind {
-            Kind::Count => {}
-            Kind::Sum | Kind::Average if function.is_of_floats(arguments) => {
-                frame.sum = bits(float(frame.sum) + float(value));
-            }
-            Kind::Sum | Kind::Average => frame.sum = frame.sum.wrapping_add(value),
-            Kind::Least | Kind::Greatest => {
-                let is_float = function.is_of_floats(arguments);
-                let is_beaten = |other: i64| {
-                    let order = if is_float { float(other).total_cmp(&float(value)) } else { other.cmp(&value) };
-                    if function.kind == Kind::Least { order.is_ge() } else { order.is_le() }
-                };
-                while frame.best.pop_back_if(|(_, other)| is_beaten(*other)).is_some() {}
-                frame.best.push_back((number, value));
-            }
-        }
-    }
-
-    /// The first row of a frame leaves it.
-    fn leave(&mut self, index: usize, function: &Function, arguments: &[Argument]) {
-        let number = self.frames[index].start;
-        let value = self.value_of(function, number);
-        let frame = &mut self.frames[index];
-        frame.start += 1;
-        let Some(value) = value else { return };
-        frame.count -= 1;
-        match function.kind {
-            Kind::Count => {}
-            // What rounding left behind goes with the last value.
-            Kind::Sum | Kind::Average if frame.count == 0 => frame.sum = 0,
-            Kind::Sum | Kind::Average if function.is_of_floats(arguments) => {
-                frame.sum = bits(float(frame.sum) - float(value));
-            }
-            Kind::Sum | Kind::Average => frame.sum = frame.sum.wrapping_sub(value),
-            Kind::Least | Kind::Greatest => drop(frame.best.pop_front_if(|(first, _)| *first == number)),
-        }
-    }
-
-    /// Lets rows leave a frame of so many rows before the newest.
-    fn leave_rows(&mut self, index: usize, function: &Function, arguments: &[Argument], newest: u64, before: usize) {
-        while newest - self.frames[index].start > before as u64 {
-            self.leave(index, function, arguments);
-        }
-    }
-
-    /// Lets rows leave a frame that begins at a time.
-    fn leave_time(&mut self, index: usize, function: &Function, arguments: &[Argument], from: i64) {
-        while self.times.get(self.index(self.frames[index].start)).is_some_and(|time| *time < from) {
-            self.leave(index, function, arguments);
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "an average is a float")]
-    fn value(&self, index: usize, function: &Function, arguments: &[Argument]) -> Option<i64> {
-        let frame = &self.frames[index];
-        match function.kind {
-            Kind::Count => Some(frame.count),
-            Kind::Least | Kind::Greatest => frame.best.front().map(|(_, value)| *value),
-            Kind::Sum | Kind::Average if frame.count == 0 => None,
-            Kind::Average if function.is_of_floats(arguments) => Some(bits(float(frame.sum) / frame.count as f64)),
-            Kind::Sum | Kind::Average => Some(frame.sum),
-        }
-    }
-
-    /// Lets go of rows that are in no frame; answers how many.
-    fn trim(&mut self) -> usize {
-        let reached = self.frames.iter().map(|frame| frame.start).min().unwrap_or(self.first);
-        let gone = self.index(reached).min(self.times.len());
-        if gone > 0 {
-            self.times.drain(..gone);
-            self.values.iter_mut().for_each(|values| drop(values.drain(..gone)));
-            self.first = reached;
-        }
-        gone
     }
 }
 
