@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
-use crate::{Position, SqlError};
+use crate::{Position, SqlError, kda};
 use dialect::NativeDialect;
 use settings::{InForce, Settings};
 
@@ -47,11 +47,35 @@ pub fn parse(script: &str) -> Result<Vec<Statement>, SqlError> {
     parse_each(script)?.into_iter().map(|statement| statement.map_err(|unreadable| unreadable.error)).collect()
 }
 
-/// Reads a script, statement by statement: one that cannot be read does not keep the others from it.
+/// Reads a script, statement by statement: one that cannot be read does not keep the others from it. A script in KDA's
+/// dialect is read as a whole, and comes as the native statements that do the same.
 pub fn parse_each(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, SqlError> {
     if script.len() > MAX_SCRIPT_BYTES {
         return Err(SqlError::new(format!("the script has {} bytes, the limit is {MAX_SCRIPT_BYTES}", script.len())));
     }
+    if !kda::is_kda(script) {
+        return parse_native(script);
+    }
+    let (translated, _) = kda::translate(script)?;
+    let mut statements = Vec::new();
+    for kda::Translated { sql, at } in translated {
+        let placed = |mut statement: Statement| {
+            statement.at = at;
+            statement
+        };
+        let replaced = |error: SqlError| SqlError { at, ..error };
+        for statement in parse_native(&sql).map_err(replaced)? {
+            statements.push(
+                statement
+                    .map(placed)
+                    .map_err(|unreadable| Unreadable { error: replaced(unreadable.error), ..unreadable }),
+            );
+        }
+    }
+    Ok(statements)
+}
+
+fn parse_native(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, SqlError> {
     let dialect = NativeDialect::default();
     let tokens = Tokenizer::new(&dialect, script)
         .tokenize_with_location()
