@@ -88,6 +88,11 @@ impl Value {
         Self { sql: sql.into(), class, declared: None, mono: None }
     }
 
+    /// A time.
+    pub(super) fn time(sql: impl Into<String>, mono: Option<Mono>) -> Self {
+        Self { declared: Some(KdaType::Timestamp), mono, ..Self::new(sql, Class::Time) }
+    }
+
     pub(super) fn with_mono(self, mono: Option<Mono>) -> Self {
         Self { mono, ..self }
     }

@@ -162,7 +162,7 @@ impl Exprs<'_> {
         {
             return Ok(match &self.rowtime {
                 Some(of_result) if !self.in_step => of_result.clone(),
-                _ => Value::new(rowtime.clone(), Class::Time).with_mono(Some(Mono::RowTime)),
+                _ => Value::time(rowtime.clone(), Some(Mono::RowTime)),
             });
         }
         if let [name] = parts
@@ -343,7 +343,8 @@ impl Exprs<'_> {
             Some(Mono::RowTime) => Some(Mono::Step { length, ceil }),
             other => other,
         };
-        Ok(Value::new(format!("{name}({}, {})", value.sql, text(&unit)), Class::Time).with_mono(mono))
+        let sql = format!("{name}({}, {})", value.sql, text(&unit));
+        Ok(Value { sql, class: Class::Time, declared: value.declared, mono })
     }
 
     /// The step of `FLOOR((ROWTIME - TIMESTAMP '1970-01-01 00:00:00') SECOND / 10 TO SECOND)`, as the console made it.
@@ -474,6 +475,11 @@ impl Exprs<'_> {
             let rowtime = self.scope.rowtime.clone().ok_or_else(|| SqlError::new("EXP_AVG needs a stream"))?;
             values.insert(1, Value::new(rowtime, Class::Time));
         }
+        if name == NTH_FROM_LAST
+            && let Some(place) = values.get_mut(1)
+        {
+            place.sql = format!("-{}", place.sql);
+        }
         let first = values.first().cloned().unwrap_or_default();
         let (class, declared) = match native {
             "min" | "max" | "first_value" | "last_value" | "lag" | "nth_value" => (first.class, first.declared),
@@ -494,12 +500,11 @@ impl Exprs<'_> {
         let partition = partition.collect::<Result<Vec<_>, _>>()?;
         let bounds = frame.bounds(name)?;
         let alias = self.scope.alias.clone();
-        let from_last = if name == NTH_FROM_LAST { " FROM LAST" } else { "" };
         let Some(overs) = self.overs.as_deref_mut() else {
             let message = format!("{name} with OVER may stand in the SELECT list only");
             return Err(SqlError::new(message).hint("compute it in a subquery, and use its column"));
         };
-        let column = overs.add(format!("{native}({list}){from_last}{nulls}"), partition, bounds);
+        let column = overs.add(format!("{native}({list}){nulls}"), partition, bounds);
         Ok(Value { sql: format!("{}.{}", quote(&alias), quote(&column)), class, declared, mono: None })
     }
 
@@ -518,8 +523,10 @@ impl Exprs<'_> {
             }
             (mono, _) => mono,
         };
-        let class = if by_sql.class == Class::Interval { Class::Time } else { value.class };
-        Ok(Value::new(format!("kda_step({}, {})", value.sql, by_sql.sql), class).with_mono(mono))
+        let is_time = by_sql.class == Class::Interval;
+        let class = if is_time { Class::Time } else { value.class };
+        let declared = value.declared.filter(|_| is_time);
+        Ok(Value { sql: format!("kda_step({}, {})", value.sql, by_sql.sql), class, declared, mono })
     }
 
     /// `(a - b) SECOND`.

@@ -112,10 +112,7 @@ fn grouped(source: &Source, filter: &str, keys: &[Value], ending: &Ending) -> Gr
         let columns = named.map(|(place, key)| (format!("__key_{}", place + 1), key));
         columns.collect::<Vec<_>>()
     };
-    let bound = |name: &str, key: &Value| {
-        let value = Value { sql: name.to_owned(), class: Class::Time, declared: None, mono: Some(Mono::Ascending) };
-        (key.sql.clone(), value)
-    };
+    let bound = |name: &str, key: &Value| (key.sql.clone(), Value::time(name, Some(Mono::Ascending)));
     match ending {
         Ending::Step { length, ceil } => {
             // A step that ends with its last millisecond is one that begins a millisecond later.

@@ -48,21 +48,21 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<SqlError>,
 }
 
-/// Puts a script into native statements.
-pub(crate) fn translate(script: &str) -> Result<(Vec<Translated>, Vec<SqlError>), SqlError> {
+/// Puts a script into native statements, or says everything that is wrong with it, in the order of places.
+pub(crate) fn translate(script: &str) -> Result<(Vec<Translated>, Vec<SqlError>), Vec<SqlError>> {
     let mut findings = Findings::default();
     let statements = statements::read(script, &mut findings);
     let translated = graph::translate(statements, &mut findings);
-    match findings.errors.len() {
-        0 => Ok((translated, findings.warnings)),
-        _ => Err(all_of(findings.errors)),
+    let Findings { mut errors, mut warnings } = findings;
+    for found in [&mut errors, &mut warnings] {
+        found.sort_by_key(|error| error.at.map_or((u64::MAX, 0), |at| (at.line, at.column)));
+        found.dedup();
     }
+    if errors.is_empty() { Ok((translated, warnings)) } else { Err(errors) }
 }
 
-/// Several errors as one, in the order of their places.
-fn all_of(mut errors: Vec<SqlError>) -> SqlError {
-    errors.sort_by_key(|error| error.at.map_or((u64::MAX, 0), |at| (at.line, at.column)));
-    errors.dedup();
+/// Several errors as one.
+pub(crate) fn all_of(errors: Vec<SqlError>) -> SqlError {
     let mut errors = errors.into_iter();
     let Some(mut first) = errors.next() else { return SqlError::new("nothing is wrong") };
     let others: Vec<String> = errors

@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::Ident;
 use super::Findings;
 use super::columns::{Class, Column, ENVELOPE, Mono, ROWTIME, Value, text};
 use super::statements::fold;
+use super::types::KdaType;
 use crate::{Position, SqlError};
 
 /// The relations of a FROM, behind one alias of the native query.
@@ -149,13 +150,18 @@ fn member(record: &Value, name: &Ident) -> Value {
 
 /// The columns of a stream as a relation: those that are declared, ROWTIME, and the envelope of an input stream.
 pub(super) fn stream_columns(columns: &[Column], is_input: bool) -> Vec<(Column, bool)> {
-    let time = |name: &str| Column { name: name.to_owned(), class: Class::Time, ..Column::default() };
+    let time = |name: &str| Column {
+        name: name.to_owned(),
+        class: Class::Time,
+        declared: Some(KdaType::Timestamp),
+        mono: None,
+    };
     let mut known: Vec<(Column, bool)> = columns.iter().map(|column| (column.clone(), false)).collect();
     known.push((Column { mono: Some(Mono::RowTime), ..time(ROWTIME) }, true));
     if is_input {
         for (name, _) in ENVELOPE {
-            let class = if name == "APPROXIMATE_ARRIVAL_TIME" { Class::Time } else { Class::Text };
-            known.push((Column { class, ..time(name) }, true));
+            let text = || Column { name: name.to_owned(), class: Class::Text, ..Column::default() };
+            known.push((if name == "APPROXIMATE_ARRIVAL_TIME" { time(name) } else { text() }, true));
         }
     }
     known

@@ -185,7 +185,7 @@ impl Selects<'_> {
         let Grouped { from, rowtime, keys: replaced, group_by } = self.group(&source, filter, keys)?;
         let scope = source.scope;
         let mut exprs = self.exprs(&scope);
-        exprs.rowtime = Some(Value::new(&rowtime, Class::Time).with_mono(Some(Mono::RowTime)));
+        exprs.rowtime = Some(Value::time(&rowtime, Some(Mono::RowTime)));
         exprs.keys.clone_from(&replaced);
         let items = select_items(&mut exprs, &select.projection, &scope)?;
         let having = match &select.having {
@@ -314,7 +314,7 @@ impl Selects<'_> {
         }
         let mut exprs = self.exprs(scope);
         if is_grouped {
-            exprs.rowtime = Some(Value::new(rowtime, Class::Time).with_mono(Some(Mono::RowTime)));
+            exprs.rowtime = Some(Value::time(rowtime, Some(Mono::RowTime)));
             exprs.keys = keys.to_vec();
         }
         exprs.value(&order.expr)
@@ -334,9 +334,10 @@ fn select_items(
                 let value = exprs.value(expr)?;
                 let name = match unnested(expr) {
                     Expr::Identifier(name) if names_rowtime(name) => ROWTIME.to_owned(),
+                    // The time of one side of a join is a value like any other.
                     Expr::CompoundIdentifier(parts) if parts.last().is_some_and(names_rowtime) => {
-                        // The time of a row that goes in, not of the one that comes out.
-                        if exprs.rowtime.is_some() { format!("EXPR${}", found.len()) } else { ROWTIME.to_owned() }
+                        let is_time = exprs.rowtime.is_none() && value.mono == Some(Mono::RowTime);
+                        if is_time { ROWTIME.to_owned() } else { format!("EXPR${}", found.len()) }
                     }
                     Expr::Identifier(name) => stored_name(scope, name),
                     Expr::CompoundIdentifier(parts) => {
