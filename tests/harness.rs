@@ -167,6 +167,12 @@ pub(crate) fn sorted(rows: &[Value]) -> Vec<String> {
     rows
 }
 
+/// Text as `data_row` of `error_stream` shows it.
+pub(crate) fn hex(text: &str) -> String {
+    let digits: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
+}
+
 /// The folder of the repository.
 pub(crate) fn repository() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository").to_path_buf()

@@ -8,6 +8,7 @@ mod checkpoints;
 mod crashes;
 mod differential;
 mod docs;
+mod error_stream;
 mod functions;
 mod harness;
 mod kinesis_fan_out;

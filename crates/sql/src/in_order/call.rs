@@ -30,8 +30,12 @@ const FORMS: [Form; 6] = [
         name: "STAGGER",
         example: "write TABLE(STAGGER(TABLE events PARTITION BY user_id, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))",
         read: |arguments| {
-            let (time, keys) = (arguments.column()?, arguments.take_keys());
+            let (time, mut keys) = (arguments.column()?, arguments.take_keys());
             let length = arguments.interval("a length")?;
+            // Keys of a subquery, which PARTITION BY cannot follow.
+            if !arguments.is_empty() {
+                keys.extend(arguments.columns()?);
+            }
             Ok((InOrderFunction::Stagger { length }, [vec![time], keys].concat()))
         },
     },

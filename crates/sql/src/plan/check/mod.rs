@@ -309,16 +309,9 @@ impl Checker<'_> {
 }
 
 fn check_scan(scan: &TableScan) -> Result<Checked, SqlError> {
-    match relation_of(scan.source.as_ref()) {
-        Some(Relation::System(table)) => {
-            let message = format!("`{}` cannot be read continuously", table.name);
-            return Err(SqlError::coded(Code::E13, message, "SELECT from it answers what it holds now"));
-        }
-        Some(Relation::MaterializedView(view)) => {
-            let message = format!("`{}` FOR SYSTEM_TIME AS OF can only be joined to a stream", view.name);
-            return Err(SqlError::coded(Code::E13, message, "leave FOR SYSTEM_TIME out to read what feeds it"));
-        }
-        _ => {}
+    if let Some(Relation::MaterializedView(view)) = relation_of(scan.source.as_ref()) {
+        let message = format!("`{}` FOR SYSTEM_TIME AS OF can only be joined to a stream", view.name);
+        return Err(SqlError::coded(Code::E13, message, "leave FOR SYSTEM_TIME out to read what feeds it"));
     }
     let table = table_of(scan.source.as_ref())?;
     if table.roles.source.is_none() && table.roles.lookup {

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::common::NullEquality;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::{Distinct, Join, LogicalPlan, UserDefinedLogicalNodeCore, Window};
 use millstream_core::{Duration, WindowSpec};
 
@@ -23,8 +24,10 @@ use super::locate::Clauses;
 use super::node::LeafNode;
 use super::over::{TopRows, is_running, window_function};
 use super::reference::is_reference;
+use crate::catalog::Relation;
 use crate::in_order::InOrder;
 use crate::pipeline::{InOrderStage, IntervalJoin, Leaf, Operator, Over, Stage, Top};
+use crate::session::relation_of;
 use crate::{Code, SqlError};
 
 /// Cuts a plan; the last stage gives its rows.
@@ -47,7 +50,13 @@ fn shape_of(plan: &LogicalPlan) -> Result<Checked, SqlError> {
 }
 
 fn reads_table(plan: &LogicalPlan) -> bool {
-    super::reads_stream(plan).unwrap_or(true)
+    let found = plan.exists(|node| {
+        Ok(matches!(node, LogicalPlan::TableScan(scan) if matches!(
+            relation_of(scan.source.as_ref()),
+            Some(Relation::Table(_) | Relation::System(_))
+        )))
+    });
+    found.unwrap_or(true)
 }
 
 struct Cutter {
