@@ -15,7 +15,7 @@ use millstream_core::{
     Chunk, Decoded, Decoder, Encoder, FormatError, OptionError, OptionReader, Rejected, TableDecl, type_name,
 };
 
-use super::json::{Column, Cursor, Settings, column_for, reason};
+use super::json::{self, Column, Cursor, Settings, reason};
 
 /// Largest part of a field that csv-core is given room for at first; it grows.
 const FIELD_BYTES: usize = 256;
@@ -32,11 +32,7 @@ struct Dialect {
 pub(super) fn decoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Decoder>, OptionError> {
     let dialect = read(table, options)?;
     let settings = Settings { epoch: TimeUnit::Millisecond, fail_on_missing_field: false };
-    let mut columns = Vec::with_capacity(table.schema.fields().len());
-    for field in table.schema.fields() {
-        let column = column_for(field.data_type(), settings);
-        columns.push(column.map_err(|error| OptionError::new("format", error.to_string()))?);
-    }
+    let columns = json::columns(table, None, settings)?;
     let reader = FieldReader::of(&dialect);
     Ok(Box::new(CsvDecoder { schema: table.schema.clone(), dialect, columns, reader }))
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod csv;
 pub(crate) mod json;
+mod kda;
 mod number;
 mod raw;
+mod tally;
 pub(crate) mod time;
 
 use millstream_core::{Decoder, Encoder, OptionError, OptionReader, TableDecl};
