@@ -40,7 +40,7 @@ impl JsonDecoder {
     /// Reads a record by itself.
     fn record(&mut self, text: &str, record: usize, tally: &mut Tally) {
         let mut cursor = Cursor::new(text);
-        loop {
+        for number in 1.. {
             let start = cursor.position();
             let read = self.root.read(&mut cursor, tally.rows());
             let read = if self.has_many { read } else { read.and_then(|()| Ok(cursor.end()?)) };
@@ -48,7 +48,7 @@ impl JsonDecoder {
                 Ok(()) => tally.row(record),
                 Err(fault) => {
                     self.root.truncate(tally.rows());
-                    tally.reject(record, reason(&fault));
+                    tally.reject(record, in_document(number, reason(&fault)));
                     cursor.go_to(start);
                     // What follows a text that is no JSON is not looked for.
                     if !self.has_many || cursor.skip(&mut self.scratch).is_err() {
@@ -102,6 +102,11 @@ fn payload(chunk: &Chunk) -> &[u8] {
 /// Where a record begins among those bytes.
 fn at(ends: &[i32], index: usize) -> usize {
     usize::try_from(ends[index] - ends[0]).unwrap_or(0)
+}
+
+/// A reason that says which of a record's documents it is about.
+pub(super) fn in_document(number: usize, reason: String) -> String {
+    if number == 1 { reason } else { format!("document {number}: {reason}") }
 }
 
 /// A fault as `error_stream` shows it.

@@ -12,7 +12,7 @@ use arrow::datatypes::SchemaRef;
 use millstream_core::{Chunk, Decoded, Decoder, FormatError};
 
 use super::cursor::Cursor;
-use super::decoder::{NOT_UTF8, reason};
+use super::decoder::{NOT_UTF8, in_document, reason};
 use super::mapping::Mapping;
 use super::member::Member;
 use super::path::Path;
@@ -47,10 +47,11 @@ impl MappedDecoder {
     /// Reads a record.
     fn record(&mut self, text: &str, record: usize, tally: &mut Tally) {
         let mut cursor = Cursor::new(text);
-        loop {
+        for number in 1.. {
+            self.columns.document = number;
             if let Err(message) = self.document(&mut cursor, record, tally) {
                 // What follows a text that is no JSON is not looked for.
-                return tally.reject(record, reason(&message.into()));
+                return tally.reject(record, in_document(number, reason(&message.into())));
             }
             if !self.has_many || cursor.next_token().is_none() {
                 return;
@@ -66,7 +67,7 @@ impl MappedDecoder {
         if first != Some(open) && !(is_whole && self.columns.takes_any) {
             let message = cursor.unexpected(expected);
             cursor.skip(&mut self.columns.scratch)?;
-            tally.reject(record, reason(&message.into()));
+            tally.reject(record, in_document(self.columns.document, reason(&message.into())));
             return Ok(());
         }
         if is_whole && self.has_many {
@@ -252,6 +253,8 @@ struct ColumnFinder {
     /// Whether a row need not be an object: some path leads to the row itself.
     takes_any: bool,
     fail_on_missing: bool,
+    /// Which of its record's documents the row is in, from 1 on: for reasons.
+    document: usize,
     found: Found,
     scratch: String,
 }
@@ -273,7 +276,7 @@ impl ColumnFinder {
         let takes_any = !outer.places.is_empty();
         let found = Found::new(paths.len() + 1, rules.is_folded);
         let fail_on_missing = rules.fail_on_missing;
-        Self { members, outer, inner, takes_any, fail_on_missing, found, scratch: String::new() }
+        Self { members, outer, inner, takes_any, fail_on_missing, document: 1, found, scratch: String::new() }
     }
 
     /// Finds the columns of the row that comes next, and takes it.
@@ -321,7 +324,7 @@ impl ColumnFinder {
             };
             if let Err(fault) = read {
                 self.members.iter_mut().for_each(|member| member.truncate(tally.rows()));
-                return tally.reject(record, reason(&fault));
+                return tally.reject(record, in_document(self.document, reason(&fault)));
             }
         }
         tally.row(record);

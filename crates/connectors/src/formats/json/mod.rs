@@ -25,6 +25,9 @@ mod types;
 mod unread;
 
 #[cfg(test)]
+pub(super) use kda::tests::{chunk as chunk_of, table as table_of};
+
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,7 @@ pub(super) use types::Settings;
 
 use super::kda::KdaType;
 use decoder::JsonDecoder;
+use encoder::{JsonEncoder, Style};
 use mapped::{MappedDecoder, Rules};
 use mapping::Mapping;
 use member::Member;
@@ -87,9 +91,10 @@ pub(super) fn columns(
 }
 
 /// Makes an encoder; any type Arrow can print has a form in JSON.
-pub(super) fn encoder(_: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Encoder>, OptionError> {
+pub(super) fn encoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Encoder>, OptionError> {
     read(options)?;
-    Ok(Box::new(encoder::JsonEncoder))
+    let style = if super::kda::types(table, options)?.is_some() { Style::Kda } else { Style::Own };
+    Ok(Box::new(JsonEncoder { style }))
 }
 
 fn read(options: &OptionReader<'_>) -> Result<Settings, OptionError> {

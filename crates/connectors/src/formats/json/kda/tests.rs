@@ -330,3 +330,45 @@ fn types_fit_their_columns_or_are_refused() {
         assert!(refused(types).to_string().starts_with(reason), "{}", refused(types));
     }
 }
+
+#[test]
+fn rows_are_written_as_the_service_did() {
+    let columns = [
+        ("S", "VARCHAR(9)"),
+        ("I", "BIGINT"),
+        ("D", "DECIMAL(8,2)"),
+        ("R", "REAL"),
+        ("L", "BOOLEAN"),
+        ("B", "VARBINARY(4)"),
+        ("DAY", "DATE"),
+        ("CLOCK", "TIME"),
+        ("AT", "TIMESTAMP"),
+    ];
+    let full = r#"{"S":"a,\"b\"","I":9007199254740993,"D":1234.5,"R":0.5,"L":true,"B":"X'00FF'",
+        "DAY":"1992-02-14","CLOCK":"18:35:44","AT":"1992-02-14 18:35:44.5"}"#;
+    let rows = decode(&columns, &[full, "{}"]).rows;
+    let table = table(&columns, &[]);
+    let options = table.options.reader();
+    let json = crate::formats::json::encoder(&table, &options).unwrap().encode(&rows).unwrap();
+    assert_eq!(
+        json,
+        [
+            concat!(
+                r#"{"S":"a,\"b\"","I":9007199254740993,"D":1234.50,"R":0.5,"L":true,"B":"00ff","#,
+                r#""DAY":"1992-02-14","CLOCK":"18:35:44","AT":"1992-02-14 18:35:44.500"}"#
+            ),
+            concat!(
+                r#"{"S":null,"I":null,"D":null,"R":null,"L":null,"B":null,"#,
+                r#""DAY":null,"CLOCK":null,"AT":null}"#
+            ),
+        ]
+    );
+    let csv = crate::formats::csv::encoder(&table, &options).unwrap().encode(&rows).unwrap();
+    assert_eq!(
+        csv,
+        [
+            "\"a,\"\"b\"\"\",9007199254740993,1234.50,0.5,true,00ff,1992-02-14,18:35:44,1992-02-14 18:35:44.500",
+            ",,,,,,,,"
+        ]
+    );
+}
