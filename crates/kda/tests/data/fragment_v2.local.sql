@@ -1,0 +1,17 @@
+-- dialect: kda
+-- Converted from a Kinesis Data Analytics for SQL application.
+
+CREATE TABLE "S_001" (
+  "n" INTEGER
+) WITH (
+  'connector' = 'stream',
+  'stream' = 'Events',
+  'format' = 'json'
+);
+
+CREATE TABLE "DESTINATION_SQL_STREAM" WITH ('connector' = 'print');
+
+-- The application's SQL, unchanged.
+SELECT 1;
+-- warning: $.App.Properties.ApplicationConfiguration.SqlApplicationConfiguration.Inputs[0].KinesisStreamsInput.ResourceARN: `Events` is only known to the stack; its name is taken instead
+-- warning: $.Out.Properties.Output.LambdaOutput.ResourceARN: `Notify` is only known to the stack; its name is taken instead

@@ -1,0 +1,15 @@
+-- dialect: kda
+-- Converted from a Kinesis Data Analytics for SQL application.
+
+CREATE TABLE "S_001" (
+  "n" INTEGER
+) WITH (
+  'connector' = 'kinesis',
+  'stream' = 'Events',
+  'source.init.position' = 'LATEST',
+  'format' = 'json'
+);
+
+-- The application's SQL, unchanged.
+SELECT 1;
+-- warning: $.Properties.ApplicationConfiguration.SqlApplicationConfiguration.Inputs[0].KinesisStreamsInput.ResourceARN: `Events` is only known to the stack; its name is taken instead

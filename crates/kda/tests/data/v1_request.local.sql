@@ -1,0 +1,23 @@
+-- dialect: kda
+-- ExampleApp: converted from a Kinesis Data Analytics for SQL application.
+
+CREATE TABLE "SOURCE_SQL_STREAM_001" (
+  "TICKER_SYMBOL" VARCHAR(4),
+  "SECTOR" VARCHAR(16),
+  "PRICE" REAL
+) WITH (
+  'connector' = 'stream',
+  'stream' = 'ExampleInputStream',
+  'format' = 'json',
+  'json.path.SECTOR' = '$.sector',
+  'json.path.PRICE' = '$.price'
+);
+
+CREATE TABLE "DESTINATION_SQL_STREAM" WITH ('connector' = 'print');
+
+CREATE TABLE "error_stream" WITH ('connector' = 'print');
+
+-- The application's SQL, unchanged.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (ticker_symbol VARCHAR(4), price REAL);
+CREATE OR REPLACE PUMP "STREAM_PUMP" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM "TICKER_SYMBOL", "PRICE" FROM "SOURCE_SQL_STREAM_001" WHERE "SECTOR" SIMILAR TO '%TECH%';
