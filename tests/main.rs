@@ -10,6 +10,8 @@ mod differential;
 mod docs;
 mod functions;
 mod harness;
+mod kda_cases;
+mod kda_coverage;
 mod kinesis_fan_out;
 mod late;
 mod live;
