@@ -1,8 +1,10 @@
 """`millstream kda run` over every application of tests/kda, unmodified: the rows are those that the definitions give."""
 
 import functools
+import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from conftest import REPOSITORY, command
@@ -37,3 +39,23 @@ def test_every_case_has_rows_to_compare():
     assert len(CASES) >= 66
     for case in CASES.values():
         assert any((case.folder / file).exists() for file in ("expected.ndjson", "check.py")), case.name
+
+
+REFUSED = tomllib.loads((REPOSITORY / "tests/kda/refused.toml").read_text())["refused"]
+STREAM = "CREATE OR REPLACE STREAM DESTINATION_SQL_STREAM (n INTEGER);\n"
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused["what"])
+def test_what_is_no_application_is_refused_in_words(refused, tmp_path):
+    columns = [{"Name": name, "SqlType": kind} for name, kind in (("A", "INTEGER"), ("T", "TIMESTAMP"), ("S", "VARCHAR(8)"))]
+    stream = {"ResourceARN": "arn:aws:kinesis:eu-central-1:111122223333:stream/s"}
+    schema = {"RecordFormat": {"RecordFormatType": "JSON"}, "RecordColumns": columns}
+    inputs = [{"NamePrefix": "SOURCE_SQL_STREAM", "KinesisStreamsInput": stream, "InputSchema": schema}]
+    application, replay = tmp_path / "app.json", tmp_path / "input.ndjson"
+    application.write_text(json.dumps({"ApplicationCode": STREAM + refused["sql"], "Inputs": inputs}))
+    replay.write_text("")
+    ran = command("kda", "run", application, "--replay", replay)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "error" in ran.stderr.lower() and "panicked" not in ran.stderr, ran.stderr
+    for word in refused["says"]:
+        assert word.lower() in ran.stderr.lower(), ran.stderr
