@@ -131,12 +131,21 @@ pub(crate) fn stream_on(
         results.entry(query.clone()).or_default();
     }
     results.extend(updating);
+    for (table, rows) in lines(printed) {
+        results.entry(table).or_default().extend(rows);
+    }
+    Ok(Run { results, stats, errors, answer })
+}
+
+/// What was printed, by table.
+pub(crate) fn lines(printed: &Printed) -> Results {
+    let mut results = Results::new();
     for line in std::str::from_utf8(&printed.lock().unwrap()).unwrap().lines() {
         let line: Value = serde_json::from_str(line).expect("a printed row is one JSON object");
         let table = line["table"].as_str().expect("it names its table").to_owned();
         results.entry(table).or_default().push(line["row"].clone());
     }
-    Ok(Run { results, stats, errors, answer })
+    results
 }
 
 /// The same as one batch query each.

@@ -11,6 +11,8 @@ mod docs;
 mod error_stream;
 mod functions;
 mod harness;
+mod kda_cases;
+mod kda_coverage;
 mod kinesis_fan_out;
 mod late;
 mod live;
