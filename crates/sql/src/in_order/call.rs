@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use millstream_core::Duration;
 
-use super::{InOrder, InOrderFunction};
+use super::{InOrder, InOrderFunction, Reach};
 use crate::window::{interval_ms, partition_keys};
 use crate::{Position, SqlError};
 
@@ -25,7 +25,7 @@ struct Form {
 /// The function, and its columns, of which the first is the time.
 type Read = Result<(InOrderFunction, Vec<Expr>), SqlError>;
 
-const FORMS: [Form; 6] = [
+const FORMS: [Form; 7] = [
     Form {
         name: "STAGGER",
         example: "write TABLE(STAGGER(TABLE events PARTITION BY user_id, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))",
@@ -78,6 +78,23 @@ const FORMS: [Form; 6] = [
                 columns.dedup();
             }
             Ok((InOrderFunction::InTime, columns))
+        },
+    },
+    Form {
+        name: "PAIRS",
+        example: "write TABLE(PAIRS((SELECT … FROM a UNION ALL SELECT … FROM b), DESCRIPTOR(event_time), DESCRIPTOR(side), \
+               DESCRIPTOR(a1, a2), '10 rows', '60000 ms'))",
+        read: |arguments| {
+            let (time, side) = (arguments.column()?, arguments.column()?);
+            let columns = [vec![time, side], arguments.columns()?].concat();
+            let mut window = || {
+                let text = arguments.text("the windows of both sides")?;
+                Reach::parse(&text).ok_or_else(|| {
+                    let error = SqlError::new(format!("`{text}` is no window"));
+                    error.hint("windows are so many rows, '10 rows', or so long, '60000 ms'")
+                })
+            };
+            Ok((InOrderFunction::Pairs { windows: [window()?, window()?] }, columns))
         },
     },
     Form {

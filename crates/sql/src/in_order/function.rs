@@ -22,8 +22,40 @@ pub enum InOrderFunction {
     DistinctInOrder,
     /// Time, and keys: a window of a key opens with a row of it that finds none open, and is so long.
     Stagger { length: Duration },
+    /// Time, the side a row is of, and the columns of the left side: each row with those in the window of the other side.
+    Pairs { windows: [Reach; 2] },
     /// Time, and leads: rows are given together when one of the leads changes.
     Sets,
+}
+
+/// How far back a window goes from the row that is looked at, that row included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Rows at most so much older.
+    Time(Duration),
+    /// So many rows before.
+    Rows(usize),
+}
+
+impl Reach {
+    /// `10 rows`, `60000 ms`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (count, unit) = text.trim().split_once(' ')?;
+        match unit.trim() {
+            "rows" => Some(Self::Rows(count.parse().ok()?)),
+            "ms" => Some(Self::Time(Duration(count.parse().ok().filter(|length| *length >= 0)?))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(length) => write!(f, "{} ms", length.0),
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+        }
+    }
 }
 
 /// A column that a function adds behind those of its input, never NULL. A timestamp has the zone of the time.
@@ -53,6 +85,7 @@ impl InOrderFunction {
             Self::SortInOrder { .. } => "sort_in_order",
             Self::DistinctInOrder => "distinct_in_order",
             Self::Stagger { .. } => "stagger",
+            Self::Pairs { .. } => "pairs",
             Self::Sets => "sets",
         }
     }
@@ -79,7 +112,11 @@ impl InOrderFunction {
                 bound("window_time", WindowBound::Time),
             ],
             Self::Sets => vec![bound("window_end", WindowBound::End)],
-            Self::InTime | Self::SortWithin { .. } | Self::SortInOrder { .. } | Self::DistinctInOrder => Vec::new(),
+            Self::InTime
+            | Self::SortWithin { .. }
+            | Self::SortInOrder { .. }
+            | Self::DistinctInOrder
+            | Self::Pairs { .. } => Vec::new(),
         }
     }
 
@@ -89,7 +126,9 @@ impl InOrderFunction {
             Self::Stagger { .. } | Self::Sets => ResultTime::Sets,
             Self::InTime if columns > 1 => ResultTime::Column(1),
             Self::SortWithin { .. } => ResultTime::Column(1),
-            Self::InTime | Self::SortInOrder { .. } | Self::DistinctInOrder => ResultTime::Column(0),
+            Self::InTime | Self::SortInOrder { .. } | Self::DistinctInOrder | Self::Pairs { .. } => {
+                ResultTime::Column(0)
+            }
         }
     }
 
@@ -101,6 +140,7 @@ impl InOrderFunction {
             Self::SortInOrder { .. } => "the rows of one value of the lead".to_owned(),
             Self::DistinctInOrder => "the different rows of one value of the lead".to_owned(),
             Self::Stagger { length } => format!("every row for {} ms and the watermark's delay", length.0),
+            Self::Pairs { windows: [left, right] } => format!("{left} of the left side, {right} of the right one"),
             Self::Sets => "the rows of one value of the leads".to_owned(),
         }
     }
@@ -119,6 +159,7 @@ impl fmt::Display for InOrderFunction {
                 step.map_or(Ok(()), |step| write!(f, " in steps of {} ms", step.0))
             }
             Self::Stagger { length } => write!(f, " {} ms", length.0),
+            Self::Pairs { windows: [left, right] } => write!(f, " of {left} and {right}"),
         }
     }
 }

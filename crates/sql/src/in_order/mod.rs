@@ -20,8 +20,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogi
 
 use crate::SqlError;
 pub(crate) use call::{InOrderFunctions, names};
-pub use function::InOrderFunction;
 pub(crate) use function::{Added, ResultTime};
+pub use function::{InOrderFunction, Reach};
 
 /// Gives rows in the order of time to a function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

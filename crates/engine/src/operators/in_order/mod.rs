@@ -12,6 +12,7 @@ mod distinct_in_order;
 mod in_time;
 mod kept;
 mod lead;
+mod pairs;
 mod sets;
 mod sort_in_order;
 mod sort_within;
@@ -77,6 +78,7 @@ fn logic(
         InOrderFunction::Stagger { length } => {
             Box::new(stagger::Stagger::new(input, output, columns[1..].to_vec(), *length)?)
         }
+        InOrderFunction::Pairs { windows } => Box::new(pairs::Pairs::new(input, columns, *windows)),
         InOrderFunction::Sets => Box::new(sets::Sets::new(input, columns[1..].to_vec())),
     })
 }
