@@ -13,6 +13,7 @@ mod functions;
 mod harness;
 mod kda_cases;
 mod kda_coverage;
+mod in_order;
 mod kinesis_fan_out;
 mod late;
 mod live;

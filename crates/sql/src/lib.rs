@@ -40,7 +40,7 @@ pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, InOrderStage, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime,
     Stage, Top, Warning, WindowBound,
 };
-pub use plan::{LeafNode, Sharded, is_reference_scan, window_function};
+pub use plan::{LeafNode, Sharded, in_arrival_order, is_reference_scan, window_function};
 pub use session::{CatalogSource, Session, relation_of};
 pub use signature::{Signature, signature};
 pub use window::{WINDOW_COLUMNS, WindowAssign};
