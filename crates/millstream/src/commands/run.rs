@@ -47,7 +47,7 @@ async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
     } else {
         run.stream(config::workers(flags.workers)?, &mut printer).await?
     };
-    let rows_out = printer.rows();
+    let rows_out = printer.rows() + counts.unprinted;
     printer.finish()?;
     if counts.rejected + counts.late > 0 && !flags.stats {
         let Counts { rejected, late, .. } = counts;
