@@ -11,7 +11,7 @@ use millstream_core::{BoxFuture, CheckpointStore, Duration, StoreError};
 use millstream_engine::{CheckpointSettings, Engine, MemorySettings, Script, Settings};
 use tokio::sync::Notify;
 
-use crate::harness::{Cut, Printed, RUNTIME, Results, registry, rows};
+use crate::harness::{Cut, Printed, RUNTIME, Results, lines, registry, rows};
 
 /// Objects in memory, which outlive every engine.
 #[derive(Default)]
@@ -150,30 +150,37 @@ pub(crate) fn checkpoints(store: &Arc<MemoryStore>, writer: &str) -> CheckpointS
 /// What became of a run that went on as often as it was broken off.
 pub(crate) struct Resumed {
     pub(crate) tables: Results,
+    /// What `print` tables have printed in all lives: what came behind a checkpoint is there again.
+    pub(crate) printed: Results,
 }
 
 /// Runs a script over a replay; `deaths` says after how many objects the store dies in each life but the last.
 pub(crate) fn resumed(script: &str, replay: &str, cut: Cut, deaths: &[usize]) -> Result<Resumed, String> {
-    let objects = Arc::<Objects>::default();
+    let (objects, printed) = (Arc::<Objects>::default(), Printed::default());
     for (life, death) in deaths.iter().enumerate() {
         // Where the records are cut must not matter: each life cuts them elsewhere.
         let cut = Cut { seed: cut.seed.map(|seed| seed + life as u64), ..cut };
-        if let Some(resumed) = live(&objects, script, replay, cut, &format!("life{life}"), Some(*death))? {
+        if let Some(resumed) = live(&objects, &printed, script, replay, cut, &format!("life{life}"), Some(*death))? {
             return Ok(resumed);
         }
     }
-    resumed_from(&objects, script, replay, cut)
+    last(&objects, &printed, script, replay, cut)
 }
 
 /// Runs a script to its end from the checkpoints that there are.
 pub(crate) fn resumed_from(objects: &Arc<Objects>, script: &str, replay: &str, cut: Cut) -> Result<Resumed, String> {
-    let resumed = live(objects, script, replay, cut, "last", None)?;
+    last(objects, &Printed::default(), script, replay, cut)
+}
+
+fn last(objects: &Arc<Objects>, printed: &Printed, script: &str, replay: &str, cut: Cut) -> Result<Resumed, String> {
+    let resumed = live(objects, printed, script, replay, cut, "last", None)?;
     Ok(resumed.expect("a life without death comes to its end"))
 }
 
 /// One life; `None` if it died.
 fn live(
     objects: &Arc<Objects>,
+    printed: &Printed,
     script: &str,
     replay: &str,
     cut: Cut,
@@ -181,10 +188,10 @@ fn live(
     death: Option<usize>,
 ) -> Result<Option<Resumed>, String> {
     // The claims of the queries are not what is broken off here.
-    let claims = script.matches("CREATE MATERIALIZED VIEW").count();
+    let claims = script.matches("CREATE MATERIALIZED VIEW").count() + script.to_uppercase().matches("PUMP").count();
     let store = MemoryStore::new(objects, death.map(|objects| objects + claims));
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
-    let (registry, clock) = registry(replay, plan, &Printed::default());
+    let (registry, clock) = registry(replay, plan, printed);
     let settings = Settings {
         workers: cut.workers,
         queue_bytes: 1 << 24,
@@ -208,6 +215,8 @@ fn live(
         return Err(format!("{query}: {reason}"));
     }
     let queries = engine.queries();
-    let table = |name: &str| rows(&engine.table(name).expect("it has a table").snapshot().unwrap().rows);
-    Ok(Some(Resumed { tables: queries.iter().map(|query| (query.name.clone(), table(&query.name))).collect() }))
+    let table = |name: &str| Some(rows(&engine.table(name)?.snapshot().unwrap().rows));
+    // A query into a sink has no table.
+    let tables = queries.iter().filter_map(|query| Some((query.name.clone(), table(&query.name)?))).collect();
+    Ok(Some(Resumed { tables, printed: lines(printed) }))
 }

@@ -131,12 +131,21 @@ pub(crate) fn stream_on(
         results.entry(query.clone()).or_default();
     }
     results.extend(updating);
+    for (table, rows) in lines(printed) {
+        results.entry(table).or_default().extend(rows);
+    }
+    Ok(Run { results, stats, errors, answer })
+}
+
+/// What was printed, by table.
+pub(crate) fn lines(printed: &Printed) -> Results {
+    let mut results = Results::new();
     for line in std::str::from_utf8(&printed.lock().unwrap()).unwrap().lines() {
         let line: Value = serde_json::from_str(line).expect("a printed row is one JSON object");
         let table = line["table"].as_str().expect("it names its table").to_owned();
         results.entry(table).or_default().push(line["row"].clone());
     }
-    Ok(Run { results, stats, errors, answer })
+    results
 }
 
 /// The same as one batch query each.
@@ -165,6 +174,12 @@ pub(crate) fn sorted(rows: &[Value]) -> Vec<String> {
     let mut rows: Vec<String> = rows.iter().map(ToString::to_string).collect();
     rows.sort();
     rows
+}
+
+/// Text as `data_row` of `error_stream` shows it.
+pub(crate) fn hex(text: &str) -> String {
+    let digits: Vec<String> = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
 }
 
 /// The folder of the repository.

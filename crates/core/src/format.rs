@@ -23,9 +23,10 @@ pub trait Decoder: Send {
 pub struct Decoded {
     /// The rows, in record order; its columns are the table's physical columns, in their order.
     pub rows: RecordBatch,
-    /// For each row the index of its record in the chunk; `None`: row `i` is record `i` and none was rejected.
+    /// For each row the index of its record in the chunk, never decreasing: a record may become several rows. `None`: row
+    /// `i` is record `i` and none was rejected.
     pub records: Option<Vec<u32>>,
-    /// The records that could not be decoded, in record order.
+    /// What could not be decoded, in record order: records, or parts of them that would have been rows.
     pub rejected: Vec<Rejected>,
 }
 

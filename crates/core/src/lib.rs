@@ -27,7 +27,7 @@ pub use format::{Decoded, Decoder, Encoder, FormatError, Rejected};
 pub use grid::{Grid, Step};
 pub use leases::{LEASE_TABLE, LeaseError, LeasedShard, Leases, ShardReaders, ShardReading, ShardStart};
 pub use offset::{Offset, OffsetError, Offsets};
-pub use options::{OptionError, OptionReader, Options};
+pub use options::{OptionError, OptionReader, Options, edit_distance};
 pub use reference::{Loaded, Reference, ReferenceError, RejectedRecord, Version};
 pub use shard::ShardId;
 pub use sink::{Delivery, Emission, Pending, Prepared, Sink, SinkError, SinkState};

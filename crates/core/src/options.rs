@@ -185,7 +185,7 @@ fn split_unit(text: &str) -> Option<(u64, String)> {
 }
 
 /// Levenshtein's distance, for «the nearest known option».
-fn edit_distance(a: &str, b: &str) -> usize {
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

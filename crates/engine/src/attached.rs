@@ -28,6 +28,8 @@ pub(crate) struct Attachment {
     pub(crate) closer: CloserLink,
     pub(crate) stats: Arc<QueryStats>,
     pub(crate) memory: Arc<Share>,
+    /// Where its bad rows go.
+    pub(crate) faults: FaultLog,
 }
 
 /// What a query does with the rows of one source: HOT, and where its rows go.
@@ -98,14 +100,7 @@ impl Attached {
     }
 
     /// Takes a batch of one of its sources.
-    pub(crate) fn feed(
-        &mut self,
-        source: &str,
-        shard: &ShardId,
-        arrival: EventTime,
-        given: &SourceRows,
-        faults: &FaultLog,
-    ) {
+    pub(crate) fn feed(&mut self, source: &str, shard: &ShardId, arrival: EventTime, given: &SourceRows) {
         let (rows, times) = (&given.rows, given.times.as_ref());
         let Self { attachment, panes, closed, .. } = self;
         let mut bad_rows = Vec::new();
@@ -127,13 +122,13 @@ impl Attached {
             let fault = |(row, late): (usize, Late)| {
                 late.fault(&attachment.name, &part.source, shard.as_str(), given.text(row))
             };
-            faults.report(late.map(fault));
+            attachment.faults.report(late.map(fault));
             if let Some(reason) = feed.broken {
                 attachment.closer.tell(ToCloser::Failed(reason));
             }
         }
         attachment.stats.rejected.add(bad_rows.len() as u64);
-        faults.report(bad_rows.into_iter().map(|(source, row, reason)| {
+        attachment.faults.report(bad_rows.into_iter().map(|(source, row, reason)| {
             let time = times.map(|times| EventTime(times.value(row)));
             let text = given.text(row);
             Fault::of_row(&attachment.name, &source, shard.as_str(), time, text, reason).named("evaluation")

@@ -52,7 +52,8 @@ impl Inner {
 
 impl CheckReport {
     fn add(&mut self, statement: Statement, effect: Effect) {
-        let Statement { text, at, .. } = statement;
+        let Statement { text, at, warnings, .. } = statement;
+        self.warnings.extend(warnings);
         let (kind, name, explain) = describe(&effect);
         let query = match effect {
             Effect::Query(query) => {

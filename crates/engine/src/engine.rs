@@ -12,8 +12,7 @@ use arrow::datatypes::SchemaRef;
 use crossbeam_channel::Sender;
 use millstream_core::{Clock, Connectors, Delivery, Emission, EventTime, ShardId};
 use millstream_sql::{
-    Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Position, Session, ShowKind, SqlError, SystemTable, Target,
-    Warning,
+    Catalog, ContinuousQuery, LiveTableSettings, Pipeline, Position, Session, ShowKind, SqlError, Target, Warning,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -21,6 +20,7 @@ use crate::ahead::AheadQueue;
 use crate::attached::Part;
 use crate::drift::Drift;
 use crate::durable::{CheckpointSettings, ResumePoint};
+use crate::error_source::WithErrors;
 use crate::errors::{ERROR_STREAM, error_stream_schema};
 use crate::faults::FaultLog;
 use crate::lane::Pinning;
@@ -279,6 +279,10 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    pub(crate) fn reads(&self, source: &str) -> bool {
+        self.parts.iter().any(|(read, _)| read == source)
+    }
+
     /// `name`: the one it has among the queries.
     pub(crate) fn info(&self, name: &str) -> QueryInfo {
         let mut sources: Vec<String> = self.parts.iter().map(|(source, _)| source.clone()).collect();
@@ -353,7 +357,9 @@ impl Engine {
         };
         let errors = LiveTable::new(ERROR_STREAM, error_stream_schema(), Vec::new(), Holds::Appended, kept)?;
         let errors = Arc::new(errors.with_max_bytes(ERROR_STREAM_BYTES));
-        let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock));
+        // A run with an end gives everything, however long that takes.
+        let faults = FaultLog::new(Arc::clone(&errors), Arc::clone(&clock), capture.is_some());
+        let connectors = WithErrors { host: connectors, faults: faults.clone(), clock: Arc::clone(&clock) };
         let (merged_sender, mut merged) = mpsc::unbounded_channel();
         let mut workers = Vec::new();
         let ahead = AheadQueue::new();
@@ -365,11 +371,9 @@ impl Engine {
                 .map_err(|error| SqlError::new(format!("a worker thread could not be started: {error}")))?;
             workers.push(sender);
         }
-        let mut system = vec![SystemTable { name: ERROR_STREAM.to_owned(), schema: error_stream_schema() }];
-        system.extend(crate::system::tables());
-        let state = Running { catalog: Catalog::new(system), ..Running::default() };
+        let state = Running { catalog: Catalog::new(crate::system::tables()), ..Running::default() };
         let inner = Inner {
-            connectors,
+            connectors: Arc::new(connectors),
             clock,
             memory,
             budget: Arc::new(Semaphore::new(settings.queue_bytes.min(Semaphore::MAX_PERMITS))),
@@ -463,14 +467,28 @@ impl Engine {
         self.inner.resume(name)
     }
 
-    /// Waits until every query has ended; answers the failures.
+    /// Rows of `error_stream` that queries over it did not get, because they were too slow.
+    pub fn errors_lost(&self) -> u64 {
+        self.inner.faults.lost()
+    }
+
+    /// Waits until every query has ended; answers the failures. Those over `error_stream` end when the others have.
     pub async fn finished(&self) -> Vec<(String, String)> {
-        let watched: Vec<_> = {
+        let (of_errors, others): (Vec<_>, Vec<_>) = {
             let state = self.inner.lock();
-            state.queries.iter().map(|(name, query)| (name.clone(), query.state.subscribe())).collect()
+            let watched =
+                |(name, query): (&String, &Query)| (query.reads(ERROR_STREAM), (name.clone(), query.state.subscribe()));
+            state.queries.iter().map(watched).partition(|(reads_errors, _)| *reads_errors)
         };
+        let mut failures = Self::ended(others).await;
+        self.inner.faults.end().await;
+        failures.extend(Self::ended(of_errors).await);
+        failures
+    }
+
+    async fn ended(watched: Vec<(bool, (String, watch::Receiver<QueryState>))>) -> Vec<(String, String)> {
         let mut failures = Vec::new();
-        for (name, mut state) in watched {
+        for (_, (name, mut state)) in watched {
             let ended = state.wait_for(|state| matches!(state, QueryState::Finished | QueryState::Failed(_))).await;
             if let Ok(ended) = ended
                 && let QueryState::Failed(reason) = &*ended

@@ -1,30 +1,40 @@
-//! `error_stream`: every record and row that could not be used, with its reason.
+//! `error_stream`: every record and row that could not be used, with its reason. Its first seven columns are those that
+//! Kinesis Data Analytics gives its error stream, with their widths.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use millstream_core::{Chunk, EventTime};
+use millstream_core::{Boundedness, Chunk, Duration, EventTime, IdlePolicy, Metadata, Options, Roles, TableDecl};
+use millstream_sql::{Column, ColumnKind, Progress, Table, TimeAttribute};
 
-/// More of a record than this is not kept: KDA's width of `data_row`.
+/// More of a record than this is not kept.
 const MAX_RAW_BYTES: usize = 49_152;
+/// Characters of `message`.
+const MAX_MESSAGE: usize = 4096;
+/// Characters of `data_row`: two for each byte.
+const MAX_DATA_ROW: usize = 49_152;
+/// Characters of `pump_name`.
+const MAX_PUMP_NAME: usize = 128;
 /// The name of the table.
 pub const ERROR_STREAM: &str = "error_stream";
 
 /// A record or row that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    name: &'static str,
-    level: &'static str,
-    message: String,
-    row_time: Option<EventTime>,
-    row: Option<String>,
-    query: Option<String>,
-    source: String,
-    shard: String,
-    sequence_number: Option<String>,
-    raw: Option<Vec<u8>>,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) level: Cow<'static, str>,
+    pub(crate) message: String,
+    pub(crate) row_time: Option<EventTime>,
+    /// The row as text.
+    pub(crate) row: Option<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) source: String,
+    pub(crate) shard: String,
+    pub(crate) sequence_number: Option<String>,
+    pub(crate) raw: Option<Vec<u8>>,
 }
 
 impl Fault {
@@ -33,9 +43,9 @@ impl Fault {
         let index = record as usize;
         let raw = chunk.data.value(index);
         Self {
-            name: "",
-            level: "ERROR",
-            message: reason.to_owned(),
+            name: Cow::Borrowed(""),
+            level: Cow::Borrowed("ERROR"),
+            message: cut(reason, MAX_MESSAGE).to_owned(),
             row_time: Some(EventTime(chunk.arrivals.value(index))),
             row: None,
             query: None,
@@ -56,12 +66,12 @@ impl Fault {
         reason: String,
     ) -> Self {
         Self {
-            name: "",
-            level: "ERROR",
-            message: reason,
+            name: Cow::Borrowed(""),
+            level: Cow::Borrowed("ERROR"),
+            message: cut(&reason, MAX_MESSAGE).to_owned(),
             row_time: time,
-            row: Some(row),
-            query: Some(query.to_owned()),
+            row: Some(row).filter(|row| !row.is_empty()).map(|row| cut(&row, MAX_DATA_ROW / 2).to_owned()),
+            query: Some(cut(query, MAX_PUMP_NAME).to_owned()).filter(|query| !query.is_empty()),
             source: source.to_owned(),
             shard: shard.to_owned(),
             sequence_number: None,
@@ -78,18 +88,43 @@ impl Fault {
         reason: String,
     ) -> Self {
         let fault = Self::of_row("", source, shard, time, row, reason).named("future timestamp");
-        Self { query: None, level: "WARNING", ..fault }
+        Self { level: Cow::Borrowed("WARNING"), ..fault }
     }
 
-    /// With the kind of fault, as `error_name` shows it.
+    /// Rows that a query over `error_stream` did not read in time.
+    pub(crate) fn of_lost_rows(rows: u64) -> Self {
+        let reason = format!("{rows} rows of error_stream came faster than they were read, and were left out here");
+        Self::of_row("", ERROR_STREAM, "", None, String::new(), reason).named("errors lost")
+    }
+
+    /// With the kind of fault, as `error_name` shows it: at most 32 characters.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
-        self.name = name;
+        self.name = Cow::Borrowed(name);
         self
     }
 
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
+
+    /// Roughly the memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.message, &self.source, &self.shard].map(String::len).iter().sum::<usize>();
+        let row = self.row.as_ref().map_or(0, String::len);
+        size_of::<Self>() + texts + row + self.raw.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The record, or the row as text, in hexadecimal digits.
+    fn data_row(&self) -> Option<String> {
+        let data = self.raw.as_deref().or(self.row.as_deref().map(str::as_bytes))?;
+        let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+        let data = data.iter().take(MAX_DATA_ROW / 2);
+        Some(data.flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
+    }
+}
+
+fn cut(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(at, _)| &text[..at])
 }
 
 /// The columns of `error_stream`.
@@ -111,22 +146,80 @@ pub fn error_stream_schema() -> SchemaRef {
     ]))
 }
 
+/// `error_stream` as continuous queries read it. When an error is told is its arrival, and its event time.
+pub(crate) fn error_stream_table() -> Table {
+    let schema = error_stream_schema();
+    let columns = schema.fields().iter().enumerate().map(|(index, field)| {
+        let kind = match index.checked_sub(1) {
+            None => ColumnKind::Metadata(Metadata::ArrivalTimestamp),
+            Some(physical) => ColumnKind::Physical(physical),
+        };
+        Column { field: Arc::clone(field), kind }
+    });
+    Table {
+        decl: TableDecl {
+            name: ERROR_STREAM.to_owned(),
+            schema: Arc::new(Schema::new(schema.fields()[1..].to_vec())),
+            primary_key: Vec::new(),
+            options: Options::default(),
+        },
+        columns: columns.collect(),
+        time: Some(TimeAttribute { column: 0, delay: Duration(0) }),
+        // Its reader tells the time while nothing comes; a time is never ahead of its arrival.
+        progress: Progress {
+            idle_timeout: None,
+            idle_policy: IdlePolicy::Close,
+            max_future_skew: Duration(i64::MAX),
+            max_drift: None,
+        },
+        roles: Roles { source: Some(Boundedness::Unbounded), sink: false, lookup: false },
+        shared: None,
+        schema,
+    }
+}
+
 /// Faults as rows of `error_stream`.
 pub(crate) fn rows(faults: &[Fault], now: EventTime) -> Result<RecordBatch, ArrowError> {
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampMillisecondArray::from(vec![now.0; faults.len()]))];
+    columns.extend(columns_after_time(faults));
+    RecordBatch::try_new(error_stream_schema(), columns)
+}
+
+/// The columns of faults but the first, `error_time`.
+pub(crate) fn columns_after_time(faults: &[Fault]) -> Vec<ArrayRef> {
     let text =
         |of: &dyn Fn(&Fault) -> Option<&str>| -> ArrayRef { Arc::new(faults.iter().map(of).collect::<StringArray>()) };
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMillisecondArray::from(vec![now.0; faults.len()])),
-        text(&|fault| Some(fault.level)),
-        text(&|fault| Some(fault.name)),
+    vec![
+        text(&|fault| Some(&fault.level)),
+        text(&|fault| Some(&fault.name)),
         text(&|fault| Some(&fault.message)),
         Arc::new(faults.iter().map(|fault| fault.row_time.map(|time| time.0)).collect::<TimestampMillisecondArray>()),
-        text(&|fault| fault.row.as_deref()),
+        Arc::new(faults.iter().map(Fault::data_row).collect::<StringArray>()),
         text(&|fault| fault.query.as_deref()),
         text(&|fault| Some(&fault.source)),
         text(&|fault| Some(&fault.shard)),
         text(&|fault| fault.sequence_number.as_deref()),
         Arc::new(faults.iter().map(|fault| fault.raw.as_deref()).collect::<BinaryArray>()),
-    ];
-    RecordBatch::try_new(error_stream_schema(), columns)
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_those_of_kinesis_data_analytics() {
+        let long = |text: &str| text.repeat(60_000);
+        let fault = Fault::of_row(&long("q"), "s", "", None, long("é"), long("ü")).named("late row");
+        let widths = [&fault.message, fault.query.as_ref().unwrap()].map(|text| text.chars().count());
+        assert_eq!(widths, [4096, 128]);
+        assert_eq!(fault.data_row().unwrap().len(), 49_152);
+    }
+
+    #[test]
+    fn a_row_is_shown_in_hexadecimal_digits() {
+        let of = |row: &str| Fault::of_row("q", "s", "", None, row.to_owned(), String::new()).data_row();
+        assert_eq!(of("n=0\u{ff}").as_deref(), Some("6e3d30c3bf"));
+        assert_eq!(of(""), None);
+    }
 }

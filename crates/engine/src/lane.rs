@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::ahead::{Ahead, AheadQueue};
 use crate::drift::Drift;
+use crate::faults::FaultLog;
 use crate::merge::Merge;
 use crate::message::{LaneId, ToWorker, Unsettled};
 
@@ -36,6 +37,8 @@ pub(crate) struct LaneOutput {
     pub(crate) merge: Option<Arc<Merge>>,
     /// Makes shards that run ahead wait. `None`: the source reads its shards one after another, in an order of its own.
     pub(crate) drift: Option<Arc<Drift>>,
+    /// Makes inputs wait for those who read `error_stream`, which waits for nobody.
+    pub(crate) faults: Option<FaultLog>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Turns true when the lane is to stop.
     pub(crate) stopped: watch::Receiver<bool>,
@@ -86,6 +89,9 @@ impl SourceOutput for LaneOutput {
             }
             if let SourceEvent::ShardOpened { shard, parents } = event {
                 return self.open_shard(&shard, &parents);
+            }
+            if let (Some(faults), SourceEvent::Chunk(_)) = (&self.faults, &event) {
+                faults.room().await;
             }
             if let Some(drift) = &self.drift {
                 match &event {

@@ -104,6 +104,8 @@ pub(crate) enum ToCloser {
     Snapped,
     /// Everything before this is done on one worker.
     Settle(Unsettled),
+    /// The same of errors, which are not read in rounds: it only says how far the sink is.
+    HandOn(Unsettled),
     /// One worker has seen the end of a source.
     Ended { source: Arc<str> },
     /// A worker cannot go on with this query.

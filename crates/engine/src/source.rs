@@ -291,7 +291,7 @@ impl SourceDecoder {
         kept: &[std::ops::Range<usize>],
         faults: &mut Vec<Fault>,
     ) -> Result<(RecordBatch, Int64Array, ScalarBuffer<i64>), FormatError> {
-        if times.null_count() == 0 && rows.num_rows() == chunk.len() {
+        if times.null_count() == 0 && rows.num_rows() == chunk.len() && records.is_none() {
             return Ok((rows, times, chunk.arrivals.values().clone()));
         }
         let record_of = |row: usize| records.map_or(row, |records| records.value(row) as usize);

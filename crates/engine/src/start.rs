@@ -19,6 +19,8 @@ use crate::compile::Prepared;
 use crate::drift::Drift;
 use crate::durable::{Origin, ResumePoint, SourcePoint};
 use crate::engine::{CLOSER_QUEUE, ClientRows, Inner, Lane, Outcome, Query, QueryState, Running};
+use crate::errors::ERROR_STREAM;
+use crate::faults::FaultLog;
 use crate::lane::{LaneOutput, read};
 use crate::merge::Merge;
 use crate::message::{CloserLink, LaneId, QueryId, Said, ToCloser, ToWorker};
@@ -47,7 +49,12 @@ impl Inner {
         let statement = plan.sql.clone();
         let (closer_sender, inbox) = crossbeam_channel::bounded(CLOSER_QUEUE);
         let (state_sender, _) = watch::channel(QueryState::Running);
+        let reads_errors = parts.iter().any(|(source, _)| source == ERROR_STREAM);
+        // What else it reads may still give errors for it.
+        let held = (reads_errors && parts.iter().any(|(source, _)| source != ERROR_STREAM)).then(|| self.faults.hold());
         let delivery = match (&durable, &sink) {
+            // Errors are not kept: those that were told since its last checkpoint may be missing.
+            _ if reads_errors => Delivery::Nothing,
             (Some(_), Some(sink)) => sink.delivery(),
             (Some(_), None) => Delivery::ExactlyOnce,
             (None, _) => Delivery::Nothing,
@@ -166,7 +173,8 @@ impl Inner {
             output,
             stats: Arc::clone(&stats),
             budget: Budget::new(Arc::clone(&memory), plan.settings.max_groups),
-            faults: self.faults.clone(),
+            faults: self.faults_of(reads_errors),
+            held,
             time: if self.settings.replay_time { Time::Arrivals } else { Time::Clock(Arc::clone(&self.clock)) },
             refresh,
             inputs,
@@ -216,16 +224,16 @@ impl Inner {
     /// One new reader for each source that the queries just started read; those that begin in other places have one of
     /// their own each.
     pub(crate) fn start_readers(self: &Arc<Self>, state: &mut Running, started: &[String]) -> Result<(), SqlError> {
-        let tables: HashMap<String, Arc<Table>> =
-            state.catalog.tables().map(|table| (table.decl.name.clone(), Arc::clone(table))).collect();
+        let mut tables: HashMap<String, Arc<Table>> = HashMap::new();
         let mut readings: BTreeMap<Reading, (LaneId, Vec<String>)> = BTreeMap::new();
         for name in started {
             let Some(query) = state.queries.get(name) else { continue };
             let sources: BTreeSet<&String> = query.parts.iter().map(|(source, _)| source).collect();
             for source in sources {
-                let table = tables.get(source);
+                let table = state.catalog.source(source);
                 let table = table.ok_or_else(|| SqlError::new(format!("`{source}` was dropped meanwhile")))?;
                 let reading = Reading::of(source, &query.resume, table.roles.source);
+                tables.insert(source.clone(), Arc::clone(table));
                 let (_, readers) = readings.entry(reading).or_insert_with(|| (LaneId(self.next_id()), Vec::new()));
                 readers.push(name.clone());
             }
@@ -251,6 +259,7 @@ impl Inner {
                     closer: CloserLink { worker: Some(number), inbox: query.closer.clone() },
                     stats: Arc::clone(&query.stats),
                     memory: Arc::clone(&memory),
+                    faults: self.faults_of(query.reads(ERROR_STREAM)),
                 };
                 // A worker that is gone means that the engine is stopping.
                 let _ = worker.send(ToWorker::Attach(Box::new(attachment)));
@@ -353,6 +362,7 @@ impl Inner {
             merge: open.merge.clone(),
             // The clock of a replay goes by its records: nobody can wait by it.
             drift: open.drift.clone().filter(|_| !self.settings.replay_time),
+            faults: (name != ERROR_STREAM).then(|| self.faults.clone()),
             clock: Arc::clone(&self.clock),
             stopped: open.stop.subscribe(),
         };
@@ -390,6 +400,11 @@ impl Inner {
         if is_client {
             state.queries.remove(&key);
         }
+    }
+
+    /// Where a query reports its errors. Of those that read errors nobody else gets them: they could not end.
+    fn faults_of(&self, reads_errors: bool) -> FaultLog {
+        if reads_errors { self.faults.apart() } else { self.faults.clone() }
     }
 
     fn source_failed(&self, lane: LaneId, source: &str, reason: &str) {

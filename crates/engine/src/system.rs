@@ -9,15 +9,23 @@ use millstream_core::EventTime;
 use millstream_sql::{Catalog, ShowKind, SqlError, SystemTable};
 
 use crate::engine::{Outcome, QueryInfo, QueryState, Running};
+use crate::errors::{ERROR_STREAM, error_stream_schema, error_stream_table};
 use crate::stats::{CheckpointInfo, ShardStats};
 
-/// `millstream.queries`, `millstream.shards`, `millstream.watermarks` and `millstream.checkpoints`.
+/// `millstream.queries`, `millstream.shards`, `millstream.watermarks`, `millstream.checkpoints` and `error_stream`.
 pub(crate) fn tables() -> Vec<SystemTable> {
+    // What these hold changes without rows that come.
+    let asked = |name: &str, schema| SystemTable { name: name.to_owned(), schema, stream: None };
     vec![
-        SystemTable { name: "millstream.queries".to_owned(), schema: queries_schema() },
-        SystemTable { name: "millstream.shards".to_owned(), schema: shards_schema() },
-        SystemTable { name: "millstream.watermarks".to_owned(), schema: watermarks_schema() },
-        SystemTable { name: "millstream.checkpoints".to_owned(), schema: checkpoints_schema() },
+        asked("millstream.queries", queries_schema()),
+        asked("millstream.shards", shards_schema()),
+        asked("millstream.watermarks", watermarks_schema()),
+        asked("millstream.checkpoints", checkpoints_schema()),
+        SystemTable {
+            name: ERROR_STREAM.to_owned(),
+            schema: error_stream_schema(),
+            stream: Some(Arc::new(error_stream_table())),
+        },
     ]
 }
 

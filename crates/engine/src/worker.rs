@@ -12,6 +12,7 @@ use millstream_core::{Chunk, Duration, EventTime, FormatError, Offset, Offsets, 
 use crate::ahead::{Ahead, AheadQueue, Decoded};
 use crate::attached::{Attached, Attachment};
 use crate::drift::Drift;
+use crate::errors::ERROR_STREAM;
 use crate::faults::FaultLog;
 use crate::merge::{Merge, cut_after};
 use crate::message::{LaneId, Progress, ProgressKind, QueryId, ToCloser, ToWorker};
@@ -133,7 +134,11 @@ impl Worker {
                 answer.tell(ToCloser::Snapped);
             }
             ToWorker::Settle { lane, token } => {
-                self.tell_readers(lane, None, || ToCloser::Settle(token.clone()));
+                let is_round = *self.source_of(lane) != *ERROR_STREAM;
+                self.tell_readers(lane, None, || {
+                    let token = token.clone();
+                    if is_round { ToCloser::Settle(token) } else { ToCloser::HandOn(token) }
+                });
             }
             ToWorker::Ended { lane } => {
                 let source = self.source_of(lane);
@@ -445,9 +450,7 @@ impl Worker {
             query.attachment.stats.rows_in.add(chunk.len() as u64 * parts);
             query.attachment.stats.rejected.add(rejected * parts);
             query.attachment.stats.filtered.add(source.dropped * parts);
-            let fed = threads::guarded(|| {
-                query.feed(&lane.source, &chunk.shard, arrival, &source, &self.faults);
-            });
+            let fed = threads::guarded(|| query.feed(&lane.source, &chunk.shard, arrival, &source));
             if let Err(reason) = fed {
                 query.tell(ToCloser::Failed(reason));
                 self.queries.remove(&id);

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow, bail};
 use arrow::array::RecordBatch;
 use millstream_connectors::Replay;
 use millstream_core::Clock;
-use millstream_engine::{Captured, ClientRows, Engine, MemorySettings, Outcome, Settings, run_batch};
+use millstream_engine::{Captured, ClientRows, ERROR_STREAM, Engine, MemorySettings, Outcome, Settings, run_batch};
 use millstream_sql::{Position, parse};
 use tokio::sync::mpsc;
 
@@ -215,7 +215,8 @@ fn print_all<W: Write>(printer: &mut Printer<W>, table: &str, batches: &[RecordB
 fn counts(engine: &Engine) -> Counts {
     let sources = engine.sources();
     let mut counts = Counts::default();
-    for (_, source) in &sources {
+    // Errors are counted where they are made.
+    for (_, source) in sources.iter().filter(|(name, _)| name != ERROR_STREAM) {
         counts.records += source.records.get();
         counts.bytes += source.bytes.get();
         counts.rejected += source.rejected.get();

@@ -9,7 +9,9 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::sql::sqlparser::ast::{Expr, Spanned, TableFactor, TableVersion};
 
+use crate::catalog::Relation;
 use crate::plan::is_clock_function;
+use crate::session::relation_of;
 use crate::{Code, Position, SqlError};
 
 /// The schema in which a name means the relation as it is now.
@@ -40,6 +42,10 @@ impl RelationPlanner for AsOf {
             .context_provider()
             .get_table_source(TableReference::partial(NOW_SCHEMA, table.as_str()))
             .map_err(|error| SqlError::from(error).at(at))?;
+        if let Some(Relation::System(system)) = relation_of(source.as_ref()) {
+            let message = format!("`{}` cannot be joined as it is now", system.name);
+            return Err(SqlError::coded(Code::E13, message, "SELECT from it by itself").at(at).into());
+        }
         let plan = LogicalPlanBuilder::scan(TableReference::bare(table), source, None)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
     }

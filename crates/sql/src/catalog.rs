@@ -130,6 +130,8 @@ pub struct MaterializedView {
 pub struct SystemTable {
     pub name: String,
     pub schema: SchemaRef,
+    /// What continuous queries read of it: its rows as they come. `None`: it can only be asked for what it holds.
+    pub stream: Option<Arc<Table>>,
 }
 
 /// Anything that FROM can name.
@@ -199,6 +201,16 @@ impl Catalog {
             Relation::Table(table) => Some(table),
             _ => None,
         })
+    }
+
+    /// What a continuous query reads under this name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Arc<Table>> {
+        match self.get(name)? {
+            Relation::Table(table) => Some(table),
+            Relation::System(table) => table.stream.as_ref(),
+            Relation::View(_) | Relation::MaterializedView(_) => None,
+        }
     }
 
     pub(crate) fn insert(&mut self, name: &parse::Name, relation: Relation) -> Result<(), SqlError> {

@@ -25,9 +25,10 @@ use datafusion::sql::sqlparser::ast;
 use crate::as_of::{AsOf, NOW_SCHEMA};
 use crate::catalog::{Catalog, Relation, Table};
 use crate::functions::defined::{self, Function};
+use crate::in_order::InOrderFunctions;
 use crate::plan::unknown_relation;
 use crate::window::WindowFunctions;
-use crate::{SqlError, functions};
+use crate::{Code, SqlError, functions};
 use millstream_core::Clock;
 
 /// Optimizer rules that are left out: the first would hide distinct aggregates from the panes, the second would stop
@@ -63,7 +64,10 @@ impl Session {
         options.optimizer.enable_dynamic_filter_pushdown = false;
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
         functions::register(&mut state, &clock)?;
-        Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions), Arc::new(AsOf)] })
+        Ok(Self {
+            state: Arc::new(state),
+            relation_planners: vec![Arc::new(InOrderFunctions), Arc::new(WindowFunctions), Arc::new(AsOf)],
+        })
     }
 }
 
@@ -336,10 +340,16 @@ impl ContextProvider for Names<'_> {
     }
 }
 
-/// The declared table behind a scan.
+fn only_asked(table: &str) -> SqlError {
+    let message = format!("`{table}` cannot be read continuously");
+    SqlError::coded(Code::E13, message, "SELECT from it answers what it holds now")
+}
+
+/// The table behind a scan.
 pub(crate) fn table_of(source: &dyn TableSource) -> Result<Arc<Table>, SqlError> {
     match relation_of(source) {
         Some(Relation::Table(table)) => Ok(Arc::clone(table)),
+        Some(Relation::System(system)) => system.stream.clone().ok_or_else(|| only_asked(&system.name)),
         Some(other) => Err(SqlError::new(format!("a continuous query cannot read a {}", other.kind()))),
         None => Err(SqlError::from(DataFusionError::Internal("a scan of a foreign table".to_owned()))),
     }

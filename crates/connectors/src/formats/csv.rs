@@ -2,6 +2,8 @@
 //!
 //! A field is read as the JSON text of the same characters would be: the same numbers, timestamps and reasons. A field
 //! that equals `csv.null-literal` is null; without that option an empty field is null in every column but STRING.
+//!
+//! Tables of a Kinesis Data Analytics application (`kda.types`) read CSV as that service did: see `delimited`.
 
 use std::sync::Arc;
 
@@ -15,7 +17,9 @@ use millstream_core::{
     Chunk, Decoded, Decoder, Encoder, FormatError, OptionError, OptionReader, Rejected, TableDecl, type_name,
 };
 
-use super::json::{Column, Cursor, Settings, column_for, reason};
+use super::delimited::{self, Delimiters};
+use super::json::{self, Column, Cursor, Settings, reason};
+use super::kda;
 
 /// Largest part of a field that csv-core is given room for at first; it grows.
 const FIELD_BYTES: usize = 256;
@@ -30,20 +34,23 @@ struct Dialect {
 
 /// Checks the options and makes a decoder.
 pub(super) fn decoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Decoder>, OptionError> {
+    if let Some(types) = kda::types(table, options)? {
+        return delimited::decoder(table, &types, options);
+    }
     let dialect = read(table, options)?;
     let settings = Settings { epoch: TimeUnit::Millisecond, fail_on_missing_field: false };
-    let mut columns = Vec::with_capacity(table.schema.fields().len());
-    for field in table.schema.fields() {
-        let column = column_for(field.data_type(), settings);
-        columns.push(column.map_err(|error| OptionError::new("format", error.to_string()))?);
-    }
+    let columns = json::columns(table, None, settings)?;
     let reader = FieldReader::of(&dialect);
     Ok(Box::new(CsvDecoder { schema: table.schema.clone(), dialect, columns, reader }))
 }
 
 /// Checks the options and makes an encoder.
 pub(super) fn encoder(table: &TableDecl, options: &OptionReader<'_>) -> Result<Box<dyn Encoder>, OptionError> {
-    Ok(Box::new(CsvEncoder { dialect: read(table, options)? }))
+    let encoder = match kda::types(table, options)? {
+        Some(_) => CsvEncoder::like_kda(Delimiters::read(options)?),
+        None => CsvEncoder::new(read(table, options)?),
+    };
+    Ok(Box::new(encoder))
 }
 
 /// The quote of a table's lines; for those who look for their ends.
@@ -61,8 +68,12 @@ fn read(table: &TableDecl, options: &OptionReader<'_>) -> Result<Dialect, Option
         return Err(OptionError::new("format", message));
     }
     let delimiter = one_byte(options, "csv.field-delimiter", b',')?;
-    let quote = one_byte(options, "csv.quote-character", b'"')?;
+    let quote = quote_character(options)?;
     Ok(Dialect { delimiter, quote, null_literal: options.get("csv.null-literal").map(ToOwned::to_owned) })
+}
+
+pub(super) fn quote_character(options: &OptionReader<'_>) -> Result<u8, OptionError> {
+    one_byte(options, "csv.quote-character", b'"')
 }
 
 fn one_byte(options: &OptionReader<'_>, key: &str, default: u8) -> Result<u8, OptionError> {
@@ -194,7 +205,7 @@ impl FieldReader {
 }
 
 /// Writes a field as a JSON text.
-fn quote(text: &str, out: &mut String) {
+pub(super) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for character in text.chars() {
         match character {
@@ -224,16 +235,49 @@ impl LineEnd for [u8] {
 }
 
 struct CsvEncoder {
-    dialect: Dialect,
+    delimiters: Delimiters,
+    timestamp: &'static str,
+    zoned_timestamp: &'static str,
+}
+
+impl CsvEncoder {
+    fn new(dialect: Dialect) -> Self {
+        let Dialect { delimiter, quote, null_literal } = dialect;
+        let delimiters = Delimiters { field: char::from(delimiter).into(), row: "\n".to_owned(), quote, null_literal };
+        Self { delimiters, timestamp: "%Y-%m-%dT%H:%M:%S%.3f", zoned_timestamp: "%Y-%m-%dT%H:%M:%S%.3fZ" }
+    }
+
+    /// Binaries are in hexadecimal either way.
+    fn like_kda(delimiters: Delimiters) -> Self {
+        const FORM: &str = "%Y-%m-%d %H:%M:%S%.3f";
+        Self { delimiters, timestamp: FORM, zoned_timestamp: FORM }
+    }
+
+    fn write_field(&self, text: &str, line: &mut Vec<u8>) {
+        let Delimiters { field, row, quote, .. } = &self.delimiters;
+        let is_special = |byte: u8| byte == *quote || matches!(byte, b'\r' | b'\n');
+        if !text.bytes().any(is_special) && !text.contains(field) && !text.contains(row) {
+            line.extend_from_slice(text.as_bytes());
+            return;
+        }
+        line.push(*quote);
+        for byte in text.bytes() {
+            if byte == *quote {
+                line.push(*quote);
+            }
+            line.push(byte);
+        }
+        line.push(*quote);
+    }
 }
 
 impl Encoder for CsvEncoder {
     fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<Bytes>, FormatError> {
-        let null = self.dialect.null_literal.as_deref().unwrap_or_default();
+        let null = self.delimiters.null_literal.as_deref().unwrap_or_default();
         let format = FormatOptions::new()
             .with_null(null)
-            .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.3f"))
-            .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.3fZ"));
+            .with_timestamp_format(Some(self.timestamp))
+            .with_timestamp_tz_format(Some(self.zoned_timestamp));
         let columns = rows.columns().iter().map(in_utc).collect::<Result<Vec<_>, _>>()?;
         let columns = columns.iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &format));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
@@ -243,11 +287,11 @@ impl Encoder for CsvEncoder {
             let mut line = Vec::new();
             for (index, column) in columns.iter().enumerate() {
                 if index > 0 {
-                    line.push(self.dialect.delimiter);
+                    line.extend_from_slice(self.delimiters.field.as_bytes());
                 }
                 text.clear();
                 column.value(row).write(&mut text)?;
-                self.dialect.write_field(&text, &mut line);
+                self.write_field(&text, &mut line);
             }
             payloads.push(Bytes::from(line));
         }
@@ -260,24 +304,6 @@ fn in_utc(column: &Arc<dyn Array>) -> Result<Arc<dyn Array>, FormatError> {
     match column.data_type() {
         DataType::Timestamp(unit, Some(_)) => Ok(cast(column, &DataType::Timestamp(*unit, Some("+00:00".into())))?),
         _ => Ok(Arc::clone(column)),
-    }
-}
-
-impl Dialect {
-    fn write_field(&self, text: &str, line: &mut Vec<u8>) {
-        let special = |byte: u8| byte == self.delimiter || byte == self.quote || matches!(byte, b'\r' | b'\n');
-        if !text.bytes().any(special) {
-            line.extend_from_slice(text.as_bytes());
-            return;
-        }
-        line.push(self.quote);
-        for byte in text.bytes() {
-            if byte == self.quote {
-                line.push(self.quote);
-            }
-            line.push(byte);
-        }
-        line.push(self.quote);
     }
 }
 

@@ -1,9 +1,12 @@
 //! How payloads become rows and rows become payloads: one file and one line of [`FORMATS`] each.
 
 pub(crate) mod csv;
+mod delimited;
 pub(crate) mod json;
+mod kda;
 mod number;
 mod raw;
+mod tally;
 pub(crate) mod time;
 
 use millstream_core::{Decoder, Encoder, OptionError, OptionReader, TableDecl};
@@ -35,6 +38,11 @@ pub(crate) fn of_table(options: &OptionReader<'_>) -> Result<&'static Format, Op
     };
     let format = FORMATS.iter().find(|format| format.name == name);
     format.ok_or_else(|| OptionError::new("format", format!("`{name}` is unknown")))
+}
+
+/// Whether a table is one of a Kinesis Data Analytics application: then a record may be many rows.
+pub(crate) fn has_rows_within_records(table: &TableDecl, options: &OptionReader<'_>) -> Result<bool, OptionError> {
+    kda::types(table, options).map(|types| types.is_some())
 }
 
 /// The format of sources that make JSON; their tables need not name it.

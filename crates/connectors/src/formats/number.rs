@@ -78,6 +78,16 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     (value.unsigned_abs() < 10u128.checked_pow(u32::from(precision))?).then_some(value)
 }
 
+/// As [`decimal`], but refuses a number with further digits.
+pub(crate) fn exact_decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let (mut digits, mut found) = scaled(text)?;
+    while found > 0 && digits % 10 == 0 {
+        (digits, found) = (digits / 10, found - 1);
+    }
+    let has_more = digits != 0 && found > i32::from(scale);
+    if has_more { None } else { decimal(text, precision, scale) }
+}
+
 /// A number as `digits / 10^scale`. Refuses what has more digits than fit.
 fn scaled(text: &str) -> Option<(i128, i32)> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
@@ -137,6 +147,25 @@ mod tests {
         }
         for text in ["", ".", "1.", ".5x", "inf", "NaN", "1e400", "0x10", "infinity"] {
             assert!(float(text).is_none() || text == "1.", "{text}");
+        }
+    }
+
+    #[test]
+    fn exact_decimals_lose_nothing() {
+        for (text, expected) in [
+            ("12.34", Some(1234)),
+            ("12.340", Some(1234)),
+            ("12.345", None),
+            ("-12.344", None),
+            ("1234e-2", Some(1234)),
+            ("1234e-3", None),
+            ("0.000", Some(0)),
+            ("1e-400", None),
+            ("99999.99", Some(9_999_999)),
+            ("100000", None),
+            ("x", None),
+        ] {
+            assert_eq!(exact_decimal(text, 7, 2), expected, "{text}");
         }
     }
 

@@ -105,8 +105,8 @@ pub(crate) fn epoch(text: &str, from: TimeUnit, to: TimeUnit) -> Result<i64, Str
     i64::try_from(scaled.div_euclid(divisor)).map_err(|_| wrong())
 }
 
-/// Writes milliseconds since the epoch as `2026-01-01T00:00:00.000`. Years beyond 0000..9999 get a sign and more digits.
-pub(crate) fn write_timestamp(millis: i64, out: &mut Vec<u8>) {
+/// Writes milliseconds since the epoch as `2026-01-01T00:00:00.000`, with `separator` in the place of the T. Years beyond 0000..9999 get a sign and more digits.
+pub(crate) fn write_timestamp(millis: i64, separator: u8, out: &mut Vec<u8>) {
     let (seconds, millis) = (millis.div_euclid(1000), millis.rem_euclid(1000));
     let (days, of_day) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
     let (year, month, day) = civil_from_days(days);
@@ -119,7 +119,7 @@ pub(crate) fn write_timestamp(millis: i64, out: &mut Vec<u8>) {
     for (mark, value, width) in [
         (b'-', month, 2),
         (b'-', day, 2),
-        (b'T', of_day / 3600, 2),
+        (separator, of_day / 3600, 2),
         (b':', of_day / 60 % 60, 2),
         (b':', of_day % 60, 2),
         (b'.', millis, 3),
@@ -340,7 +340,7 @@ mod tests {
     fn what_is_written_reads_the_same() {
         for millis in [0, -1, 1_767_225_600_123, -62_167_219_200_000, 253_402_300_799_999, 951_782_400_000] {
             let mut out = Vec::new();
-            write_timestamp(millis, &mut out);
+            write_timestamp(millis, b'T', &mut out);
             let text = String::from_utf8(out).unwrap();
             assert_eq!(timestamp(&text, TimeUnit::Millisecond), Ok(millis), "{text}");
             assert_eq!(text, millstream_core::EventTime(millis).to_string());

@@ -154,17 +154,18 @@ impl Source for Transformed {
 #[serde(rename_all = "camelCase")]
 struct Sent<'a> {
     record_id: &'a str,
-    kinesis_stream_record_metadata: Metadata<'a>,
+    #[serde(flatten)]
+    metadata: Metadata<'a>,
     data: String,
 }
 
+/// What a function is told of a record: less of one that came through Firehose.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
-    sequence_number: &'a str,
-    partition_key: &'a str,
-    shard_id: &'a str,
-    approximate_arrival_timestamp: i64,
+enum Metadata<'a> {
+    #[serde(rename = "kinesisStreamRecordMetadata", rename_all = "camelCase")]
+    Stream { sequence_number: &'a str, partition_key: &'a str, shard_id: &'a str, approximate_arrival_timestamp: i64 },
+    #[serde(rename = "kinesisFirehoseRecordMetadata", rename_all = "camelCase")]
+    Firehose { approximate_arrival_timestamp: i64 },
 }
 
 #[derive(Deserialize)]
@@ -242,7 +243,8 @@ impl Lambda {
     /// Asks until there is an answer, in the order of the records.
     async fn ask(&self, chunks: &[Chunk], places: Vec<Place>) -> Result<Vec<Answered>, SourceError> {
         let ids: Vec<_> = places.iter().map(|place| record_id(&chunks[place.chunk], place.record)).collect();
-        let sent: Vec<_> = places.iter().zip(&ids).map(|(at, id)| sent(&chunks[at.chunk], at.record, id)).collect();
+        let sent: Vec<_> =
+            places.iter().zip(&ids).map(|(at, id)| self.sent(&chunks[at.chunk], at.record, id)).collect();
         let mut call = Call::default();
         loop {
             let fault = match self.function.ask::<_, Answered>(Some(&self.stream_arn), &ids, &sent).await {
@@ -279,16 +281,20 @@ fn record_id(chunk: &Chunk, record: usize) -> String {
     }
 }
 
-fn sent<'a>(chunk: &'a Chunk, record: usize, id: &'a str) -> Sent<'a> {
-    Sent {
-        record_id: id,
-        kinesis_stream_record_metadata: Metadata {
-            sequence_number: chunk.sequence_numbers.as_ref().map_or("", |numbers| numbers.value(record)),
-            partition_key: chunk.keys.as_ref().map_or("", |keys| keys.value(record)),
-            shard_id: chunk.shard.as_str(),
-            approximate_arrival_timestamp: chunk.arrivals.value(record),
-        },
-        data: STANDARD.encode(chunk.data.value(record)),
+impl Lambda {
+    fn sent<'a>(&self, chunk: &'a Chunk, record: usize, id: &'a str) -> Sent<'a> {
+        let approximate_arrival_timestamp = chunk.arrivals.value(record);
+        let metadata = if self.stream_arn.contains(":firehose:") {
+            Metadata::Firehose { approximate_arrival_timestamp }
+        } else {
+            Metadata::Stream {
+                sequence_number: chunk.sequence_numbers.as_ref().map_or("", |numbers| numbers.value(record)),
+                partition_key: chunk.keys.as_ref().map_or("", |keys| keys.value(record)),
+                shard_id: chunk.shard.as_str(),
+                approximate_arrival_timestamp,
+            }
+        };
+        Sent { record_id: id, metadata, data: STANDARD.encode(chunk.data.value(record)) }
     }
 }
 

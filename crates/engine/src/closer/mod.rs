@@ -12,8 +12,9 @@ use datafusion::error::DataFusionError;
 use millstream_core::{Clock, Duration, EventTime, ShardId};
 
 use crate::budget::Budget;
+use crate::errors::ERROR_STREAM;
 use crate::errors::Fault;
-use crate::faults::FaultLog;
+use crate::faults::{FaultLog, Hold};
 use crate::feed::Late;
 use crate::message::{CloserLink, LeafId, Progress, ProgressKind, QueryId, Said, ToCloser, ToWorker, Unsettled};
 use crate::operators::Taken;
@@ -75,6 +76,8 @@ pub(crate) struct Closer {
     pub(crate) stats: Arc<QueryStats>,
     pub(crate) budget: Budget,
     pub(crate) faults: FaultLog,
+    /// It reads `error_stream`, and another source that has not ended.
+    pub(crate) held: Option<Hold>,
     pub(crate) time: Time,
     /// How often open windows are shown; `None`: never.
     pub(crate) refresh: Option<Duration>,
@@ -99,6 +102,8 @@ pub(crate) struct State {
     measured: EventTime,
     snap: Option<Snap>,
     settling: Vec<Unsettled>,
+    /// Wait until what came before them has been handed on.
+    handing_on: Vec<Unsettled>,
     /// Whether event time waits for the end of a round: its source settled before its first record. `None`: not known yet.
     in_rounds: Option<bool>,
 }
@@ -136,6 +141,7 @@ impl Default for State {
             measured: EventTime::MIN,
             snap: None,
             settling: Vec::new(),
+            handing_on: Vec::new(),
             in_rounds: None,
         }
     }
@@ -263,12 +269,17 @@ impl Closer {
                 self.state.settling.retain(|earlier| !earlier.is_closed());
                 self.state.settling.push(token);
             }
+            ToCloser::HandOn(token) => self.state.handing_on.push(token),
             ToCloser::Ended { source } => {
                 if let Some(input) = self.inputs.get_mut(&source) {
                     input.ended += 1;
                     if input.ended == self.workers.len() {
                         input.watermarks.end();
                     }
+                }
+                let mut others = self.inputs.iter().filter(|(source, _)| ***source != *ERROR_STREAM);
+                if others.all(|(_, input)| input.ended == self.workers.len()) {
+                    self.held = None;
                 }
             }
             ToCloser::Failed(reason) => return Err(Ending::Failed(reason)),
@@ -417,6 +428,7 @@ impl Closer {
             return self.finish();
         }
         self.state.settling.clear();
+        self.state.handing_on.clear();
         Ok(())
     }
 

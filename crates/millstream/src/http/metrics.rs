@@ -161,6 +161,9 @@ fn register_sources(app: &App, registry: &mut Registry) {
             family.get_or_create(&labels).inc_by(count.get());
         }
     }
+    let errors_lost: Counter = Counter::default();
+    errors_lost.inc_by(app.engine.errors_lost());
+    registry.register("errors_lost", "Rows of error_stream that queries over it were too slow for", errors_lost);
     registry.register("source_records", "Records read from a source", records);
     registry.register("source_bytes", "Bytes of payload read from a source", bytes);
     registry.register("source_rejected", "Records that could not be decoded", rejected);

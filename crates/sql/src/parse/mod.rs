@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 
-use crate::{Position, SqlError};
+use crate::{Position, SqlError, Warning, kda};
 use dialect::NativeDialect;
 use settings::{InForce, Settings};
 
@@ -44,14 +44,59 @@ pub struct Unreadable {
 
 /// Reads a script: statements separated by semicolons, the last one's optional.
 pub fn parse(script: &str) -> Result<Vec<Statement>, SqlError> {
-    parse_each(script)?.into_iter().map(|statement| statement.map_err(|unreadable| unreadable.error)).collect()
+    let mut errors = Vec::new();
+    let mut statements = Vec::new();
+    for statement in parse_each(script)? {
+        match statement {
+            Ok(statement) => statements.push(statement),
+            Err(Unreadable { error, .. }) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        return Ok(statements);
+    }
+    // What is unavailable of an application is told at once, not one at each attempt.
+    if !kda::is_kda(script) {
+        errors.truncate(1);
+    }
+    Err(kda::all_of(errors))
 }
 
-/// Reads a script, statement by statement: one that cannot be read does not keep the others from it.
+/// Reads a script, statement by statement: one that cannot be read does not keep the others from it. A script in KDA's
+/// dialect is read as a whole, and comes as the native statements that do the same.
 pub fn parse_each(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, SqlError> {
     if script.len() > MAX_SCRIPT_BYTES {
         return Err(SqlError::new(format!("the script has {} bytes, the limit is {MAX_SCRIPT_BYTES}", script.len())));
     }
+    if !kda::is_kda(script) {
+        return parse_native(script);
+    }
+    let (translated, warnings) = match kda::translate(script) {
+        Ok(translated) => translated,
+        Err(errors) => {
+            let unreadable = |error| Err(Unreadable { error, creates: None });
+            return Ok(errors.into_iter().map(unreadable).collect());
+        }
+    };
+    let mut statements: Vec<Result<Statement, Unreadable>> = Vec::new();
+    for kda::Translated { sql, at } in translated {
+        let placed = |mut statement: Statement| {
+            statement.at = at;
+            statement
+        };
+        let replaced = |error: SqlError| SqlError { at, ..error };
+        for statement in parse_native(&sql).map_err(replaced)? {
+            statements.push(
+                statement
+                    .map(placed)
+                    .map_err(|unreadable| Unreadable { error: replaced(unreadable.error), ..unreadable }),
+            );
+        }
+    }
+    Ok(statements)
+}
+
+fn parse_native(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, SqlError> {
     let dialect = NativeDialect::default();
     let tokens = Tokenizer::new(&dialect, script)
         .tokenize_with_location()
@@ -170,7 +215,7 @@ fn parse_one(dialect: &NativeDialect, tokens: Vec<TokenWithSpan>, lines: &Lines<
             None => error,
         });
     }
-    Ok(Statement { kind, text, at, settings: InForce::default() })
+    Ok(Statement { kind, text, at, settings: InForce::default(), warnings: Vec::new() })
 }
 
 fn parse_kind(parser: &mut Parser<'_>) -> Result<StatementKind, SqlError> {

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query};
 use millstream_core::EventTime;
 
 use super::settings::InForce;
-use crate::Position;
+use crate::{Position, Warning};
 
 /// One statement of a script.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Statement {
     pub at: Option<Position>,
     /// What the SETs before it in its script say for it.
     pub(crate) settings: InForce,
+    /// What may surprise in it, found before it is planned.
+    pub warnings: Vec<Warning>,
 }
 
 impl Statement {

@@ -167,12 +167,32 @@ impl<T: ArrowPrimitiveType, R: Reader<T::Native>> Column for PrimitiveColumn<T, 
     }
 }
 
+/// Takes a value, in whatever form, as a boolean.
+type ToBoolean = fn(&mut Cursor<'_>, &mut String) -> Result<Option<bool>, String>;
+
 /// A BOOLEAN column.
-#[derive(Default)]
 pub(super) struct BooleanColumn {
     values: Vec<bool>,
     validity: Validity,
+    read: ToBoolean,
     scratch: String,
+}
+
+impl BooleanColumn {
+    pub(super) fn new(read: ToBoolean) -> Self {
+        Self { values: Vec::new(), validity: Validity::default(), read, scratch: String::new() }
+    }
+}
+
+/// `true` and `false`, also in quotes.
+pub(super) fn boolean(cursor: &mut Cursor<'_>, scratch: &mut String) -> Result<Option<bool>, String> {
+    match cursor.scalar(scratch)? {
+        Scalar::Null => Ok(None),
+        Scalar::Bool(value) => Ok(Some(value)),
+        Scalar::Text(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Scalar::Text(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Scalar::Text(other) | Scalar::Number(other) => Err(format!("expected true or false, found `{other}`")),
+    }
 }
 
 impl Column for BooleanColumn {
@@ -181,15 +201,7 @@ impl Column for BooleanColumn {
     }
 
     fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<bool, Fault> {
-        let value = match cursor.scalar(&mut self.scratch)? {
-            Scalar::Null => None,
-            Scalar::Bool(value) => Some(value),
-            Scalar::Text(text) if text.eq_ignore_ascii_case("true") => Some(true),
-            Scalar::Text(text) if text.eq_ignore_ascii_case("false") => Some(false),
-            Scalar::Text(other) | Scalar::Number(other) => {
-                return Err(format!("expected true or false, found `{other}`").into());
-            }
-        };
+        let value = (self.read)(cursor, &mut self.scratch)?;
         self.values.push(value.unwrap_or_default());
         self.validity.push(value.is_some(), self.values.len());
         Ok(value.is_some())
@@ -231,6 +243,13 @@ pub(super) struct BytesColumn {
 impl BytesColumn {
     pub(super) fn new(kind: BytesKind) -> Self {
         Self { kind, bytes: Vec::new(), offsets: vec![0], validity: Validity::default(), scratch: String::new() }
+    }
+
+    /// Appends a value.
+    #[inline]
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), String> {
+        self.bytes.extend_from_slice(value);
+        self.end_value(true)
     }
 
     fn end_value(&mut self, valid: bool) -> Result<(), String> {

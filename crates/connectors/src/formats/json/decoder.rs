@@ -1,28 +1,32 @@
 //! Chunks of JSON records to rows.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
-use millstream_core::{Chunk, Decoded, Decoder, FormatError, Rejected};
+use millstream_core::{Chunk, Decoded, Decoder, FormatError};
 
 use super::column::Fault;
 use super::cursor::Cursor;
 use super::object::Object;
-use super::types::Settings;
+use crate::formats::tally::Tally;
 
 /// A reason longer than this is cut: records are data, and so are the values in reasons.
 const REASON_BYTES_MAX: usize = 500;
+pub(super) const NOT_UTF8: &str = "the record is not valid UTF-8";
 
-/// Decodes one object a record.
+/// Decodes objects whose members are the columns: one a record, or as many as there are.
 pub(super) struct JsonDecoder {
     schema: SchemaRef,
     root: Object,
+    has_many: bool,
+    scratch: String,
 }
 
 impl JsonDecoder {
-    pub(super) fn new(schema: &SchemaRef, settings: Settings) -> Result<Self, FormatError> {
-        Ok(Self { schema: schema.clone(), root: Object::new(schema.fields(), settings)? })
+    pub(super) fn new(schema: &SchemaRef, root: Object, has_many: bool) -> Self {
+        Self { schema: Arc::clone(schema), root, has_many, scratch: String::new() }
     }
 
     /// Reads the record at a place of a chunk's text. A record that is not well-formed may go on into the next one:
@@ -33,10 +37,29 @@ impl JsonDecoder {
         self.root.read(&mut cursor, row).is_ok() && cursor.ends_at(record.end)
     }
 
-    fn record(&mut self, record: &str, row: usize) -> Result<(), Fault> {
-        let mut cursor = Cursor::new(record);
-        self.root.read(&mut cursor, row)?;
-        Ok(cursor.end()?)
+    /// Reads a record by itself.
+    fn record(&mut self, text: &str, record: usize, tally: &mut Tally) {
+        let mut cursor = Cursor::new(text);
+        for number in 1.. {
+            let start = cursor.position();
+            let read = self.root.read(&mut cursor, tally.rows());
+            let read = if self.has_many { read } else { read.and_then(|()| Ok(cursor.end()?)) };
+            match read {
+                Ok(()) => tally.row(record),
+                Err(fault) => {
+                    self.root.truncate(tally.rows());
+                    tally.reject(record, in_document(number, reason(&fault)));
+                    cursor.go_to(start);
+                    // What follows a text that is no JSON is not looked for.
+                    if !self.has_many || cursor.skip(&mut self.scratch).is_err() {
+                        return;
+                    }
+                }
+            }
+            if !self.has_many || cursor.next_token().is_none() {
+                return;
+            }
+        }
     }
 }
 
@@ -49,40 +72,23 @@ impl Decoder for JsonDecoder {
         // Checked at once where all is well, else record by record.
         let whole = simdutf8::basic::from_utf8(payload(chunk)).ok();
         let ends = chunk.data.value_offsets();
-        let (mut rows, mut rejected, mut records) = (0, Vec::new(), None::<Vec<u32>>);
+        let mut tally = Tally::default();
         for index in 0..chunk.len() {
             if let Some(whole) = whole
-                && self.within(whole, at(ends, index)..at(ends, index + 1), rows)
+                && self.within(whole, at(ends, index)..at(ends, index + 1), tally.rows())
             {
-                rows += 1;
-                if let Some(records) = &mut records {
-                    records.push(u32::try_from(index).unwrap_or(u32::MAX));
-                }
+                tally.row(index);
                 continue;
             }
-            self.root.truncate(rows);
-            let result = match std::str::from_utf8(chunk.data.value(index)) {
-                Ok(record) => self.record(record, rows),
-                Err(_) => Err(Fault::from("the record is not valid UTF-8".to_owned())),
-            };
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            match result {
-                Ok(()) => {
-                    rows += 1;
-                    if let Some(records) = &mut records {
-                        records.push(index);
-                    }
-                }
-                Err(fault) => {
-                    self.root.truncate(rows);
-                    rejected.push(Rejected { record: index, reason: reason(&fault) });
-                    records.get_or_insert_with(|| (0..index).collect());
-                }
+            self.root.truncate(tally.rows());
+            match std::str::from_utf8(chunk.data.value(index)) {
+                Ok(record) => self.record(record, index, &mut tally),
+                Err(_) => tally.reject(index, NOT_UTF8.to_owned()),
             }
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(tally.rows()));
         let rows = RecordBatch::try_new_with_options(self.schema.clone(), self.root.finish()?, &options)?;
-        Ok(Decoded { rows, records, rejected })
+        Ok(tally.finish(chunk.len(), rows))
     }
 }
 
@@ -96,6 +102,11 @@ fn payload(chunk: &Chunk) -> &[u8] {
 /// Where a record begins among those bytes.
 fn at(ends: &[i32], index: usize) -> usize {
     usize::try_from(ends[index] - ends[0]).unwrap_or(0)
+}
+
+/// A reason that says which of a record's documents it is about.
+pub(super) fn in_document(number: usize, reason: String) -> String {
+    if number == 1 { reason } else { format!("document {number}: {reason}") }
 }
 
 /// A fault as `error_stream` shows it.

@@ -2,6 +2,9 @@
 //!
 //! Numbers as numbers (decimals in plain notation, 64-bit integers in full), timestamps ISO 8601 with milliseconds and
 //! `Z` when zoned, BYTES in base64, NULL as null with its key kept, what is not a finite number as null.
+//!
+//! Tables of a Kinesis Data Analytics application (`kda.types`) print `2026-01-01 00:00:00.000`, as that service did, and
+//! binaries in hexadecimal, as its SQL does.
 
 use std::sync::Arc;
 
@@ -29,11 +32,22 @@ use crate::formats::time;
 /// assert_eq!(out, b"{\"n\":1}\n{\"n\":null}\n");
 /// ```
 pub fn json_rows(rows: &RecordBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    rows_in(Style::Own, rows, out)
+}
+
+/// How values are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    Own,
+    Kda,
+}
+
+fn rows_in(style: Style, rows: &RecordBatch, out: &mut Vec<u8>) -> Result<(), FormatError> {
     if rows.num_columns() == 0 {
         (0..rows.num_rows()).for_each(|_| out.extend_from_slice(b"{}\n"));
         return Ok(());
     }
-    let factory = Arc::new(Values);
+    let factory = Arc::new(Values(style));
     let builder = WriterBuilder::new().with_explicit_nulls(true).with_encoder_factory(factory);
     let mut writer = builder.build::<_, LineDelimited>(out);
     writer.write(rows)?;
@@ -41,12 +55,14 @@ pub fn json_rows(rows: &RecordBatch, out: &mut Vec<u8>) -> Result<(), FormatErro
 }
 
 /// Encodes one object a record.
-pub(super) struct JsonEncoder;
+pub(super) struct JsonEncoder {
+    pub(super) style: Style,
+}
 
 impl Encoder for JsonEncoder {
     fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<Bytes>, FormatError> {
         let mut lines = Vec::new();
-        json_rows(rows, &mut lines)?;
+        rows_in(self.style, rows, &mut lines)?;
         let lines = Bytes::from(lines);
         let mut payloads = Vec::with_capacity(rows.num_rows());
         let mut start = 0;
@@ -61,7 +77,7 @@ impl Encoder for JsonEncoder {
 
 /// The values Arrow prints otherwise than we do.
 #[derive(Debug)]
-struct Values;
+struct Values(Style);
 
 impl EncoderFactory for Values {
     fn make_default_encoder<'a>(
@@ -74,10 +90,19 @@ impl EncoderFactory for Values {
             DataType::Timestamp(_, zone) => {
                 let millis = DataType::Timestamp(TimeUnit::Millisecond, zone.clone());
                 let millis = cast(array, &millis)?.as_primitive::<TimestampMillisecondType>().clone();
-                Box::new(Timestamps { millis, zoned: zone.is_some() })
+                let (separator, ending) = match (self.0, zone) {
+                    (Style::Kda, _) => (b' ', ""),
+                    (Style::Own, None) => (b'T', ""),
+                    (Style::Own, Some(_)) => (b'T', "Z"),
+                };
+                Box::new(Timestamps { millis, separator, ending })
             }
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                Box::new(Base64(cast(array, &DataType::LargeBinary)?))
+                let bytes = cast(array, &DataType::LargeBinary)?;
+                match self.0 {
+                    Style::Own => Box::new(Base64(bytes)),
+                    Style::Kda => Box::new(Hexadecimal(bytes)),
+                }
             }
             _ => return Ok(None),
         };
@@ -87,14 +112,16 @@ impl EncoderFactory for Values {
 
 struct Timestamps {
     millis: TimestampMillisecondArray,
-    zoned: bool,
+    separator: u8,
+    ending: &'static str,
 }
 
 impl ValueEncoder for Timestamps {
     fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
         out.push(b'"');
-        time::write_timestamp(self.millis.value(row), out);
-        out.extend_from_slice(if self.zoned { b"Z\"" } else { b"\"" });
+        time::write_timestamp(self.millis.value(row), self.separator, out);
+        out.extend_from_slice(self.ending.as_bytes());
+        out.push(b'"');
     }
 }
 
@@ -105,6 +132,19 @@ impl ValueEncoder for Base64 {
         let text = STANDARD.encode(self.0.as_binary::<i64>().value(row));
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
+}
+
+struct Hexadecimal(ArrayRef);
+
+impl ValueEncoder for Hexadecimal {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        out.push(b'"');
+        for byte in self.0.as_binary::<i64>().value(row) {
+            out.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
         out.push(b'"');
     }
 }

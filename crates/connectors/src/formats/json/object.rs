@@ -6,18 +6,17 @@
 //! readers; keys that no column asks for are checked and skipped.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{FieldRef, Fields};
+use arrow::datatypes::Fields;
 use arrow::error::ArrowError;
 use millstream_core::FormatError;
 
-use super::column::{Column, Fault};
+use super::column::Fault;
 use super::cursor::Cursor;
-use super::plain::{End, Pattern};
+use super::member::Member;
+use super::plain::Pattern;
 use super::types::{Settings, column_for};
-use super::unread::Unread;
 use super::unsupported;
 
 /// Objects with more members than this are read one by one from there on: a bound on what is remembered of them.
@@ -30,17 +29,24 @@ const SKIP_MAX: usize = 4;
 /// The columns of an object's members.
 pub(super) struct Object {
     members: Vec<Member>,
-    by_name: HashMap<String, usize>,
+    keys: Keys,
     layout: Layout,
     fail_on_missing: bool,
     scratch: String,
 }
 
-struct Member {
-    field: FieldRef,
-    column: Box<dyn Column>,
-    /// In place of the column, where nobody reads it.
-    unread: Option<Unread>,
+/// Whose member a key is.
+pub(super) struct Keys {
+    pub(super) by_name: HashMap<String, usize>,
+    /// Whether a key that is nobody's is looked for in lower case.
+    pub(super) is_folded: bool,
+}
+
+impl Keys {
+    fn find(&self, key: &str) -> Option<usize> {
+        let folded = || self.is_folded.then(|| self.by_name.get(&key.to_lowercase())).flatten();
+        self.by_name.get(key).or_else(folded).copied()
+    }
 }
 
 /// How an object was written.
@@ -60,21 +66,26 @@ struct Place {
 }
 
 impl Object {
+    /// The members named as their fields are. Unquoted column names were folded to lower case, so `userId STRING` must
+    /// find the key `userId`.
     pub(super) fn new(fields: &Fields, settings: Settings) -> Result<Self, FormatError> {
         let mut members = Vec::with_capacity(fields.len());
         for field in fields {
             let column = column_for(field.data_type(), settings).map_err(|error| unsupported(field, error))?;
-            members.push(Member { field: Arc::clone(field), column, unread: None });
+            members.push(Member::new(field, column));
         }
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.name().clone(), index)).collect();
-        let fail_on_missing = settings.fail_on_missing_field;
-        Ok(Self { members, by_name, layout: Layout::default(), fail_on_missing, scratch: String::new() })
+        Ok(Self::of(members, Keys { by_name, is_folded: true }, settings.fail_on_missing_field))
+    }
+
+    pub(super) fn of(members: Vec<Member>, keys: Keys, fail_on_missing: bool) -> Self {
+        Self { members, keys, layout: Layout::default(), fail_on_missing, scratch: String::new() }
     }
 
     /// Builds only these columns from now on, and checks the others. Between chunks only.
     pub(super) fn want(&mut self, wanted: &[bool]) {
         for (member, wanted) in self.members.iter_mut().zip(wanted) {
-            member.unread = (!wanted).then(|| Unread::new(member.field.data_type()));
+            member.want(*wanted);
         }
     }
 
@@ -205,8 +216,7 @@ impl Object {
     /// Takes a key and its colon; answers whose it is.
     fn key(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<usize>, Fault> {
         let key = cursor.text(&mut self.scratch)?;
-        // Unquoted column names were folded to lower case, so `userId STRING` must find the key `userId`.
-        let member = self.by_name.get(key).or_else(|| self.by_name.get(&key.to_lowercase())).copied();
+        let member = self.keys.find(key);
         cursor.expect(b':', "after a key")?;
         Ok(member)
     }
@@ -225,79 +235,10 @@ impl Object {
     /// Fills the columns the object did not mention.
     fn complete(&mut self, row: usize) -> Result<(), Fault> {
         for member in &mut self.members {
-            if member.len() > row {
-                continue;
+            if member.len() <= row {
+                member.miss(self.fail_on_missing)?;
             }
-            let wrong = match (member.field.is_nullable(), self.fail_on_missing) {
-                (false, _) => "is missing, but the column is NOT NULL",
-                (true, true) => "is missing, and 'json.fail-on-missing-field' is true",
-                (true, false) => {
-                    member.append_null();
-                    continue;
-                }
-            };
-            return Err(Fault::from(wrong.to_owned()).within(member.field.name()));
         }
         Ok(())
-    }
-}
-
-impl Member {
-    /// Takes a value in its common form.
-    #[inline]
-    fn take(&mut self, text: &str, at: usize) -> End {
-        match &mut self.unread {
-            None => self.column.take(text, at, true),
-            Some(unread) => {
-                let end = self.column.take(text, at, false)?;
-                unread.len += 1;
-                Some(end)
-            }
-        }
-    }
-
-    #[inline]
-    fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Fault> {
-        let read = match &mut self.unread {
-            None => self.column.read(cursor),
-            Some(unread) => {
-                unread.len += 1;
-                self.column.check(cursor)
-            }
-        };
-        match read {
-            Ok(present) if present || self.field.is_nullable() => Ok(()),
-            Ok(_) => Err(Fault::from("is null, but the column is NOT NULL".to_owned()).within(self.field.name())),
-            Err(fault) => Err(fault.within(self.field.name())),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.unread.as_ref().map_or_else(|| self.column.len(), |unread| unread.len)
-    }
-
-    fn truncate(&mut self, len: usize) {
-        match &mut self.unread {
-            None => self.column.truncate(len),
-            Some(unread) => {
-                unread.len = unread.len.min(len);
-                // A value that failed halfway may have left something behind.
-                self.column.truncate(0);
-            }
-        }
-    }
-
-    fn append_null(&mut self) {
-        match &mut self.unread {
-            None => self.column.append_null(),
-            Some(unread) => unread.len += 1,
-        }
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        match &mut self.unread {
-            None => self.column.finish(),
-            Some(unread) => unread.finish(),
-        }
     }
 }

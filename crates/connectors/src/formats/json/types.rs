@@ -9,7 +9,7 @@ use arrow::datatypes::{
 };
 use millstream_core::{FormatError, type_name};
 
-use super::column::{BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn, Reader};
+use super::column::{self, BooleanColumn, BytesColumn, BytesKind, Column, PrimitiveColumn, Reader};
 use super::cursor::{Cursor, Scalar};
 use super::nested::{ListColumn, MapColumn, StructColumn};
 use super::plain;
@@ -27,7 +27,7 @@ pub(in crate::formats) struct Settings {
 /// A column that reads values of `data_type`.
 pub(in crate::formats) fn column_for(data_type: &DataType, settings: Settings) -> Result<Box<dyn Column>, FormatError> {
     Ok(match data_type {
-        DataType::Boolean => Box::new(BooleanColumn::default()),
+        DataType::Boolean => Box::new(BooleanColumn::new(column::boolean)),
         DataType::Int8 => integers::<Int8Type>(data_type),
         DataType::Int16 => integers::<Int16Type>(data_type),
         DataType::Int32 => integers::<Int32Type>(data_type),

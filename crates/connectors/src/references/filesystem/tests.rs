@@ -255,3 +255,40 @@ async fn a_refusal_of_s3_names_the_right_that_is_missing() {
                     s3:ListBucket to be told whether it is there (AccessDenied: Access Denied)";
     assert_eq!(error.to_string(), expected);
 }
+
+/// Files of Kinesis Data Analytics applications are one record each: their formats find the rows.
+#[tokio::test]
+async fn tables_of_applications_are_read_by_their_own_rules() {
+    const TYPES: (&str, &str) = ("kda.types", "TINYINT;VARCHAR(3)");
+    let cases: [(OptionList, &str, &str, &[&str]); 5] = [
+        (&[TYPES, ("format", "csv")], "1,abcd\n2\n\n\"3\",\"a,b\",more\r\n", "1=abc 2=null 3=a,b", &[]),
+        (
+            &[TYPES, ("format", "csv"), ("csv.row-delimiter", "|")],
+            "1,a|x,b|3,c",
+            "1=a 3=c",
+            &["1: row 2: column `id`: `x` cannot become TINYINT: it takes whole numbers in range"],
+        ),
+        (&[TYPES, ("format", "json")], "{\"id\":1,\n \"name\":true}\n{\"id\":\"2\"}", "1=tru 2=null", &[]),
+        (
+            &[TYPES, ("format", "json"), ("json.row-path", "$[0:]"), ("json.path.name", "$.is.called")],
+            "[{\"id\":1},\n{\"id\":2,\"is\":{\"called\":\"b\"}}]\n",
+            "1=null 2=b",
+            &[],
+        ),
+        (
+            &[TYPES, ("format", "json"), ("json.row-path", "$.items[0:]"), ("json.path.name", "$.tags[0:]")],
+            "{\"items\":[{\"id\":1,\"tags\":[7]},{\"id\":1.5},{\"id\":3}]}",
+            "1=[7] 3=null",
+            &["1: column `id`: `1.5` cannot become TINYINT: it takes whole numbers in range"],
+        ),
+    ];
+    for (options, content, expected, reasons) in cases {
+        let (_folder, path) = file("items", content.as_bytes());
+        let loaded = load(&path, options).await.unwrap();
+        assert_eq!(rows(&loaded), expected, "{content}");
+        assert_eq!(rejected(&loaded), reasons, "{content}");
+    }
+    let header = table(Path::new("/in"), &[TYPES, ("format", "csv"), ("csv.header", "true")]);
+    let error = registry().check(&header).unwrap_err().to_string();
+    assert!(error.starts_with("option 'csv.header': Kinesis Data Analytics reads every row"), "{error}");
+}

@@ -14,6 +14,9 @@ const BLOCK_BYTES: usize = 1 << 20;
 /// A record longer than this is an error: without a bound a file without line ends would be read into memory whole.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 
+/// A file that is one record may be as large as a reference table.
+const WHOLE_BYTES_MAX: usize = 1 << 30;
+
 /// Where records end.
 #[derive(Clone, Debug)]
 pub(crate) enum Splitter {
@@ -21,6 +24,17 @@ pub(crate) enum Splitter {
     Lines,
     /// At line ends outside quotes, as CSV has them.
     Csv { quote: u8, delimiter: u8 },
+    /// At the end of the file: its format finds the rows.
+    Whole,
+}
+
+impl Splitter {
+    fn record_bytes_max(&self) -> usize {
+        match self {
+            Self::Lines | Self::Csv { .. } => RECORD_BYTES_MAX,
+            Self::Whole => WHOLE_BYTES_MAX,
+        }
+    }
 }
 
 /// Reads one file.
@@ -85,8 +99,9 @@ impl BlockReader {
             if at_end {
                 return Ok(None);
             }
-            if self.rest.len() > RECORD_BYTES_MAX {
-                let reason = format!("the record at byte {} is longer than {RECORD_BYTES_MAX} bytes", self.position);
+            let record_bytes_max = self.splitter.record_bytes_max();
+            if self.rest.len() > record_bytes_max {
+                let reason = format!("the record at byte {} is longer than {record_bytes_max} bytes", self.position);
                 return Err(SourceError::Failed { what: self.name.clone(), reason });
             }
             // A record longer than a block: read as much again.
@@ -110,6 +125,7 @@ impl BlockReader {
                 ends
             }
             Splitter::Csv { quote, delimiter } => csv_ends(bytes, quote, delimiter),
+            Splitter::Whole => Vec::new(),
         }
     }
 }
@@ -188,6 +204,16 @@ mod tests {
             let trimmed: Vec<_> = records.iter().map(|record| record.trim()).collect();
             assert_eq!(trimmed, expected, "{block_bytes}");
         }
+    }
+
+    #[test]
+    fn a_whole_file_may_be_one_record() {
+        let content = "a\nb\n\"c";
+        for block_bytes in 1..10 {
+            let found = records_by(Splitter::Whole, content.as_bytes(), block_bytes, 0);
+            assert_eq!(found, (vec![content.to_owned()], vec![content.len() as u64]), "{block_bytes}");
+        }
+        assert_eq!(records_by(Splitter::Whole, b"", 100, 0).0, Vec::<String>::new());
     }
 
     #[test]

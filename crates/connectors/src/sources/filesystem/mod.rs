@@ -1,6 +1,7 @@
 //! The source `filesystem`: files of records, read once to their end.
 //!
-//! A record is a line of JSON, or a CSV record, whose quoted fields may hold line ends. With `csv.header` the first
+//! A record is a line of JSON, or a CSV record, whose quoted fields may hold line ends; of tables of a Kinesis Data
+//! Analytics application it is the whole file, in which its format finds the rows. With `csv.header` the first
 //! record of each file is left out; columns are told by their place either way.
 //!
 //! `path` is a file or a folder; of a folder all files are read that are not hidden (`.name`, `_name`). Each file is a
@@ -59,7 +60,15 @@ fn source(request: &Request<'_>) -> Result<Box<dyn Source>, OptionError> {
 
 /// Where records end in the files of a table, and whether the first of each is one of names.
 pub(crate) fn layout(table: &TableDecl, options: &OptionReader<'_>) -> Result<(Splitter, bool), OptionError> {
-    match formats::of_table(options)?.name {
+    let name = formats::of_table(options)?.name;
+    if formats::has_rows_within_records(table, options)? {
+        if options.flag("csv.header", false)? {
+            let message = "Kinesis Data Analytics reads every row; leave the option out and the names out of the file";
+            return Err(OptionError::new("csv.header", message));
+        }
+        return Ok((Splitter::Whole, false));
+    }
+    match name {
         "csv" => {
             let (quote, delimiter) = formats::csv::quote_and_delimiter(table, options)?;
             Ok((Splitter::Csv { quote, delimiter }, options.flag("csv.header", false)?))

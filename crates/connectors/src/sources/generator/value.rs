@@ -120,13 +120,13 @@ impl Value {
             }
             Self::Timestamp { max_past } => {
                 out.push(b'"');
-                time::write_timestamp(past(now, *max_past, random), out);
+                time::write_timestamp(past(now, *max_past, random), b'T', out);
                 out.push(b'"');
             }
             Self::Date { max_past } => {
                 let start = out.len();
                 out.push(b'"');
-                time::write_timestamp(past(now, *max_past, random), out);
+                time::write_timestamp(past(now, *max_past, random), b'T', out);
                 out.truncate(start + "\"2026-01-01".len());
                 out.push(b'"');
             }

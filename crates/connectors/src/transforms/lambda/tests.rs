@@ -140,6 +140,20 @@ async fn records_are_changed_dropped_and_rejected_where_they_stand() {
 }
 
 #[tokio::test]
+async fn records_that_came_through_firehose_have_its_metadata() {
+    let world = world(1).await;
+    put(&world.store, "s", 1..2).await;
+    let arn = "arn:aws:firehose:eu-west-1:123456789012:deliverystream/d";
+    let table = table(&[("stream.arn", arn)]);
+    collect_until(world.registry.source(&table).unwrap(), Offsets::default(), at_least(1)).await.unwrap();
+    let call = world.stub.calls.lock().unwrap()[0].clone();
+    assert_eq!(call["streamArn"], arn);
+    let record = &call["records"][0];
+    assert_eq!(record["kinesisFirehoseRecordMetadata"], json!({ "approximateArrivalTimestamp": START }));
+    assert_eq!(record["kinesisStreamRecordMetadata"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_reading_is_resumed_after_every_chunk_and_follows_splits() {
     let world = world(1).await;
     put(&world.store, "s", 0..20).await;

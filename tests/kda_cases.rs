@@ -1,0 +1,199 @@
+//! Every application of `tests/kda/`, unmodified, gives the rows of its definition: however its input is cut, and when
+//! it is broken off and goes on. How the rows are computed: `tests/kda/oracle.py`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use millstream_kda::{Application, Target};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Map, Value};
+
+use crate::crashes::resumed;
+use crate::harness::{Cut, Results, repository, stream};
+
+/// Floats are equal within so much of the larger one.
+const TOLERANCE: f64 = 1e-9;
+/// How often each application is cut up, and broken off.
+const SEEDS: u64 = 3;
+/// A life of a run ends after so many objects at the most.
+const MAX_OBJECTS: usize = 60;
+/// Where rows go if no output says more.
+const DEFAULT_OUTPUT: &str = "DESTINATION_SQL_STREAM";
+
+struct Case {
+    name: String,
+    script: String,
+    replay: String,
+    outputs: BTreeSet<String>,
+    /// None where rows have properties (`check.py`), which `tests/e2e/test_kda_cases.py` checks.
+    expected: Option<Results>,
+    ordered: bool,
+    /// Tables of which only those columns are compared that are expected.
+    partial: BTreeSet<String>,
+}
+
+/// The folders of all cases.
+pub(crate) fn folders() -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(repository().join("tests/kda")).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = folders.filter(|folder| folder.join("case.toml").exists()).collect();
+    folders.sort();
+    folders
+}
+
+/// What a case says of itself.
+pub(crate) fn told(folder: &std::path::Path) -> toml::Table {
+    let file = folder.join("case.toml");
+    std::fs::read_to_string(&file).unwrap().parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+impl Case {
+    fn read(folder: &std::path::Path) -> Self {
+        let read =
+            |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let application =
+            Application::read(&read("app.json")).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+        let file = |key: &String| folder.join(key.rsplit('/').next().unwrap()).display().to_string();
+        let files: BTreeMap<String, String> =
+            application.references.iter().map(|table| (table.key.clone(), file(&table.key))).collect();
+        let mut outputs: BTreeSet<String> = application.outputs.iter().map(|output| output.stream.clone()).collect();
+        if outputs.is_empty() {
+            outputs.insert(DEFAULT_OUTPUT.to_owned());
+        }
+        let told = told(folder);
+        let partial = told.get("partial").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+        Self {
+            name,
+            script: application.script(Target::Local(&files)).text,
+            replay: read("input.ndjson"),
+            outputs,
+            expected: folder.join("expected.ndjson").exists().then(|| rows(&read("expected.ndjson"))),
+            ordered: told.get("ordered").and_then(toml::Value::as_bool).unwrap_or_default(),
+            partial: partial.iter().map(|table| table.as_str().unwrap().to_owned()).collect(),
+        }
+    }
+
+    /// What the application is to give, by its definition or else by a run.
+    fn rows(&self) -> Result<Results, String> {
+        match &self.expected {
+            Some(expected) => Ok(expected.clone()),
+            None => Ok(stream(&self.script, &self.replay, Cut::default())?.results),
+        }
+    }
+
+    /// The first row that is not as expected.
+    fn difference(&self, expected: &Results, found: &Results, at_least_once: bool) -> Option<String> {
+        let none = Vec::new();
+        self.outputs.iter().find_map(|table| {
+            let rows = |results: &Results| {
+                let rows = results.get(table).unwrap_or(&none).iter();
+                rows.map(|row| row.as_object().expect("a row is an object").clone()).collect::<Vec<_>>()
+            };
+            let (mut expected, mut found) = (rows(expected), rows(found));
+            if self.partial.contains(table) {
+                let columns: BTreeSet<String> = expected.iter().flat_map(Map::keys).cloned().collect();
+                found.iter_mut().for_each(|row| row.retain(|column, _| columns.contains(column)));
+            }
+            if !self.ordered || at_least_once {
+                expected.sort_by_key(place);
+                found.sort_by_key(place);
+            }
+            if at_least_once {
+                expected.dedup_by(|one, other| same(one, other));
+                found.dedup_by(|one, other| same(one, other));
+            }
+            let missing = Map::new();
+            (0..expected.len().max(found.len())).find_map(|at| {
+                let (expected, found) = (expected.get(at).unwrap_or(&missing), found.get(at).unwrap_or(&missing));
+                let (one, other) = (Value::from(expected.clone()), Value::from(found.clone()));
+                (!same(expected, found)).then(|| format!("{table}: expected {one}, found {other}"))
+            })
+        })
+    }
+}
+
+fn rows(text: &str) -> Results {
+    let mut rows = Results::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        rows.entry(line["table"].as_str().unwrap().to_owned()).or_default().push(line["row"].clone());
+    }
+    rows
+}
+
+/// Brings rows that are equal but for rounding to the same place.
+fn place(row: &Map<String, Value>) -> String {
+    let columns: BTreeMap<&String, String> = row
+        .iter()
+        .map(|(name, value)| (name, value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.6e}"))))
+        .collect();
+    format!("{columns:?}")
+}
+
+fn same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
+    one.len() == other.len()
+        && one.iter().all(|(name, value)| other.get(name).is_some_and(|other| same_value(value, other)))
+}
+
+fn same_value(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(a), Some(b)) if one.is_f64() || other.is_f64() => {
+            (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()) || (a - b).abs() < 1e-12
+        }
+        _ => one == other,
+    }
+}
+
+/// Runs every case; fails with all that is wrong.
+fn every_case(run: impl Fn(&Case) -> Result<(), String>) {
+    let only = std::env::var("MILLSTREAM_KDA_CASE").ok();
+    let mut wrong = Vec::new();
+    for folder in folders() {
+        if only.as_ref().is_some_and(|only| !folder.ends_with(only)) {
+            continue;
+        }
+        let case = Case::read(&folder);
+        if let Err(difference) = run(&case) {
+            wrong.push(format!("{}: {difference}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn applications_give_their_rows_however_their_input_is_cut() {
+    every_case(|case| {
+        let expected = case.rows()?;
+        for seed in 0..SEEDS {
+            let mut random = SmallRng::seed_from_u64(seed);
+            // The order of rows of several shards is a matter of how they are cut: the records say theirs.
+            let cut = Cut { workers: random.random_range(1..=3), shards: 1, seed: Some(seed).filter(|seed| *seed > 0) };
+            let found = stream(&case.script, &case.replay, cut)?.results;
+            if let Some(difference) = case.difference(&expected, &found, false) {
+                return Err(format!("{cut:?}: {difference}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn applications_that_are_broken_off_come_to_the_same_rows() {
+    every_case(|case| {
+        let expected = case.rows()?;
+        for seed in 0..SEEDS {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let cut = Cut { workers: random.random_range(1..=3), shards: 1, seed: Some(seed) };
+            let deaths: Vec<usize> =
+                (0..random.random_range(1..=3)).map(|_| random.random_range(0..MAX_OBJECTS)).collect();
+            let found = resumed(&case.script, &case.replay, cut, &deaths)?;
+            let found = Results::from_iter(found.tables.into_iter().chain(found.printed));
+            // `print` gives rows again that came behind the checkpoint.
+            if let Some(difference) = case.difference(&expected, &found, true) {
+                return Err(format!("{cut:?}, deaths {deaths:?}: {difference}"));
+            }
+        }
+        Ok(())
+    });
+}
