@@ -55,7 +55,7 @@ impl std::fmt::Debug for AccessKey {
 impl AwsSettings {
     /// Whether `kinesis` means AWS (or an emulator) for a table that does not say: otherwise it means the embedded
     /// stream.
-    pub(crate) fn is_configured(&self) -> bool {
+    pub fn is_configured(&self) -> bool {
         self.region.is_some() || self.endpoint_url.is_some()
     }
 }

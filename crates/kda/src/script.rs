@@ -281,10 +281,9 @@ fn schema_options(table: &mut Table, schema: &Schema) {
                 table.option("json.row-path", row_path);
             }
             for column in &schema.columns {
-                let plain = format!("$.{}", column.name);
-                let mapping = column.mapping.as_ref().map_or_else(|| plain.clone(), |mapping| from_root(mapping));
-                // A name that is no word would be read as a path itself.
-                if mapping != plain || !is_word(&column.name) {
+                let Some(mapping) = column.mapping.as_deref().map(from_root) else { continue };
+                // `$.a.b` is not the member `a.b`, which a column of that name has without a path.
+                if mapping != format!("$.{}", column.name) || !is_word(&column.name) {
                     table.option(format!("json.path.{}", column.name), mapping);
                 }
             }

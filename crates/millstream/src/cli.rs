@@ -27,6 +27,9 @@ enum Command {
     Run(RunFlags),
     /// Parses and plans scripts only: pipelines, warnings, errors.
     Check(CheckFlags),
+    /// Runs or converts an application of Kinesis Data Analytics for SQL, as AWS describes it.
+    #[command(subcommand)]
+    Kda(KdaCommand),
     /// What has to do with other consumers of Kinesis.
     #[command(subcommand)]
     Kinesis(KinesisCommand),
@@ -106,21 +109,59 @@ pub(crate) struct DemoFlags {
 pub(crate) struct RunFlags {
     /// The script.
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) over: OverFlags,
+    /// Runs the same plan as one batch query.
+    #[arg(long)]
+    pub(crate) batch: bool,
+}
+
+/// What a script is run over, and how its results are shown.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OverFlags {
     /// Records, one JSON object a line, that stand in for every stream.
     #[arg(long, value_name = "RECORDS")]
     pub(crate) replay: Option<PathBuf>,
     /// How results are printed.
     #[arg(long, value_enum, default_value_t = ResultFormat::Ndjson)]
     pub(crate) format: ResultFormat,
-    /// Runs the same plan as one batch query.
-    #[arg(long)]
-    pub(crate) batch: bool,
     /// Prints one JSON line of counts and times to standard error at the end.
     #[arg(long)]
     pub(crate) stats: bool,
     /// Worker threads [default: one for each core].
     #[arg(long, value_name = "COUNT")]
     pub(crate) workers: Option<usize>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KdaCommand {
+    /// Runs the application over a replay, and prints the rows of the streams that its outputs name.
+    ///
+    /// The replay's records are those of the streams that the inputs' ARNs name. The object of a reference table is
+    /// read from a file of its key's name beside APP.json. Functions are not called.
+    Run(KdaRunFlags),
+    /// Prints the application as a script, with its SQL unchanged; warnings go to standard error.
+    Convert(KdaConvertFlags),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KdaRunFlags {
+    /// A `CreateApplication` request, a `DescribeApplication` reply, or a template or resource of AWS `CloudFormation`, in
+    /// JSON.
+    #[arg(value_name = "APP.json")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) over: OverFlags,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KdaConvertFlags {
+    /// As for `run`.
+    #[arg(value_name = "APP.json")]
+    pub(crate) file: PathBuf,
+    /// Reads and writes embedded streams of the same names instead of AWS.
+    #[arg(long)]
+    pub(crate) embedded: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -181,6 +222,7 @@ fn run_command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(flags) => commands::demo::run(&flags),
         Command::Run(flags) => commands::run::run(&flags),
         Command::Check(flags) => commands::check::run(&flags),
+        Command::Kda(command) => commands::kda::run(&command),
         Command::Kinesis(KinesisCommand::ImportKcl(flags)) => commands::import_kcl::run(&flags),
         Command::Streams(flags) => commands::streams::run(&flags),
     };

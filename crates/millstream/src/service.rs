@@ -40,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) auth: Auth,
     pub(crate) enforce_limits: bool,
+    /// Whether `kinesis` means AWS, or an emulator, where a table does not say.
+    pub(crate) has_aws: bool,
     pub(crate) rates: Rates,
     pub(crate) metrics: HttpMetrics,
     pub(crate) changes: EncodedChanges,
@@ -60,6 +62,7 @@ impl Service {
         context.store = Some(store.clone());
         context.seed = started.0.unsigned_abs();
         let checkpoints = checkpoints(&settings, &folder, context.seed)?;
+        let has_aws = settings.aws.is_configured();
         context.aws = settings.aws;
         let engine_settings = Settings {
             workers: settings.workers,
@@ -82,6 +85,7 @@ impl Service {
             clock,
             auth,
             enforce_limits,
+            has_aws,
             rates,
             metrics,
             changes,

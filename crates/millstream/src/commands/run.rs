@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::serve::block_on;
 use crate::bounded_run::{BoundedRun, Counts};
-use crate::cli::RunFlags;
+use crate::cli::{OverFlags, RunFlags};
 use crate::clock::Stopwatch;
 use crate::printer::Printer;
 use crate::{config, logging, scripts, usage};
@@ -33,16 +33,20 @@ pub(crate) fn run(flags: &RunFlags) -> anyhow::Result<()> {
 }
 
 async fn run_script(flags: &RunFlags) -> anyhow::Result<()> {
-    let stopwatch = Stopwatch::start();
-    let name = flags.file.display().to_string();
     let script = scripts::read(&flags.file)?;
+    run_text(&flags.file.display().to_string(), &script, &flags.over, flags.batch).await
+}
+
+/// Runs a script of this name, and prints its results.
+pub(super) async fn run_text(name: &str, script: &str, flags: &OverFlags, is_batch: bool) -> anyhow::Result<()> {
+    let stopwatch = Stopwatch::start();
     let replay = match &flags.replay {
         Some(file) => Some(Arc::new(Replay::open(file, ReplayPlan::default())?)),
         None => None,
     };
-    let run = BoundedRun { name: &name, script: &script, replay };
+    let run = BoundedRun { name, script, replay };
     let mut printer = Printer::new(stdout(), flags.format);
-    let counts = if flags.batch {
+    let counts = if is_batch {
         run.batch(&mut printer).await?
     } else {
         run.stream(config::workers(flags.workers)?, &mut printer).await?

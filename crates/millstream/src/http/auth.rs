@@ -189,6 +189,7 @@ mod tests {
             ("POST", "/api/v1/sql", create, 401, 403, 403, 200),
             ("POST", "/api/v1/sql", "SELECT 1; DROP VIEW v", 401, 403, 403, 200),
             ("POST", "/api/v1/sql/check", create, 401, 403, 200, 200),
+            ("POST", "/api/v1/kda/applications", "{}", 401, 403, 403, 400),
             ("POST", "/api/v1/queries/none/pause", "", 401, 403, 403, 404),
             ("DELETE", "/api/v1/streams/s", "", 401, 403, 403, 204),
             // Past the guard, the Kinesis API says what it misses.

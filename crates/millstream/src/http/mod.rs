@@ -5,6 +5,7 @@ mod auth;
 mod changes;
 mod errors;
 mod health;
+mod kda;
 mod kinesis;
 mod metrics;
 mod openapi;
@@ -70,6 +71,7 @@ const fn route(
 const ROUTES: &[Route] = &[
     route(Verb::Post, "/api/v1/sql", Access::Read, |verb| on(verb, sql::execute)),
     route(Verb::Post, "/api/v1/sql/check", Access::Read, |verb| on(verb, sql::check)),
+    route(Verb::Post, "/api/v1/kda/applications", Access::Change, |verb| on(verb, kda::create)),
     route(Verb::Get, "/api/v1/queries", Access::Read, |verb| on(verb, queries::list)),
     route(Verb::Get, "/api/v1/queries/{name}", Access::Read, |verb| on(verb, queries::one)),
     route(Verb::Delete, "/api/v1/queries/{name}", Access::Change, |verb| on(verb, queries::drop)),

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use millstream_local_kinesis::{ControlError, PutError, ReadError, StorageError};
-use millstream_sql::{Position, SqlError};
+use millstream_sql::{Code, Position, SqlError};
 use serde::Serialize;
 
 use crate::service::ExecuteError;
@@ -22,9 +22,29 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     title: &'static str,
     detail: String,
-    code: Option<String>,
+    code: Option<Code>,
     at: Option<Position>,
     hint: Option<String>,
+    /// Boxed: few have it, and every handler's answer would be larger for it.
+    more: Option<Box<More>>,
+}
+
+/// What is told of a description that does not become a script, or of the script that it becomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct More {
+    /// All that is wrong, one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<Part>,
+    /// What `line` and `column` are of, where the request itself was no script.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<String>,
+}
+
+/// One of several things that are wrong with a request, and where in its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Part {
+    pub(crate) path: String,
+    pub(crate) detail: String,
 }
 
 /// Its form on the wire; also an element of `errors` in the answer of a check.
@@ -41,11 +61,13 @@ pub(crate) struct Shape {
     column: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    #[serde(flatten)]
+    more: Option<Box<More>>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into(), code: None, at: None, hint: None }
+        Self { status, title, detail: detail.into(), code: None, at: None, hint: None, more: None }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -71,6 +93,11 @@ impl Problem {
         self
     }
 
+    pub(crate) fn more(mut self, more: More) -> Self {
+        self.more = Some(Box::new(more));
+        self
+    }
+
     pub(crate) fn line(mut self, line: u64, column: u64) -> Self {
         self.at = Some(Position { line, column });
         self
@@ -81,10 +108,11 @@ impl Problem {
             title: self.title,
             status: self.status.as_u16(),
             detail: self.detail,
-            code: self.code,
+            code: self.code.map(|code| format!("{code:?}")),
             line: self.at.map(|at| at.line),
             column: self.at.map(|at| at.column),
             hint: self.hint,
+            more: self.more,
         }
     }
 }
@@ -106,9 +134,10 @@ impl From<SqlError> for Problem {
             status,
             title: if error.code.is_some() { "Query refused" } else { "Statement refused" },
             detail: error.message,
-            code: error.code.map(|code| format!("{code:?}")),
+            code: error.code,
             at: error.at,
             hint: error.hint,
+            more: None,
         }
     }
 }
@@ -226,7 +255,6 @@ pub(super) fn json_response(status: StatusCode, body: impl Into<Body>) -> Respon
 mod tests {
     use super::*;
     use crate::http::testing::{Answer, TestService};
-    use millstream_sql::Code;
 
     #[test]
     fn an_error_of_sql_becomes_a_problem_with_its_place() {

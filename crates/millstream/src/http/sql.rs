@@ -38,7 +38,7 @@ struct Request {
 
 /// What a statement did.
 #[derive(Default, Serialize)]
-struct Done {
+pub(super) struct Done {
     statement: String,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,7 +190,7 @@ fn follow(app: App, rows: ClientRows) -> Response {
     ([(CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response()
 }
 
-fn describe(app: &App, outcome: Outcome) -> Result<Done, Problem> {
+pub(super) fn describe(app: &App, outcome: Outcome) -> Result<Done, Problem> {
     let done = |statement: String, kind, name| Done {
         statement: redact(&statement),
         kind,
