@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::harness::repository;
 
 /// Each crate and the crates of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("core", &[]),
+    ("analytics", &[]),
     ("local-kinesis", &[]),
     ("sql", &["core"]),
-    ("engine", &["core", "sql"]),
+    ("engine", &["analytics", "core", "sql"]),
     ("connectors", &["core", "local-kinesis"]),
     ("millstream", &["core", "sql", "engine", "connectors", "local-kinesis"]),
 ];
