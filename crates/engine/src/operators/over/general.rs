@@ -25,10 +25,10 @@ use millstream_sql::{Leaf, Over, window_function};
 
 use super::super::computable::Computable;
 use super::super::saved_keys::{SavedKeys, keys_batch, lists};
+use super::super::waiting::{OrderBy, Waiting, order_columns, timed_schema, with_times, without_times};
 use super::super::{Given, Operator, Taken};
 use super::frame::{FrameEnd, Needs, Reach};
 use super::running::{Along, Running, RunningFunction};
-use super::waiting::{OrderBy, Waiting, order_columns, timed_schema, with_times, without_times};
 use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::physical::physical_expr;
 

@@ -9,7 +9,6 @@ mod frame;
 mod general;
 mod running;
 mod sliding;
-mod waiting;
 
 use datafusion::common::Result;
 use millstream_sql::{Leaf, Over};

@@ -27,6 +27,11 @@ impl Checker<'_> {
         let shape = match input.shape {
             Shape::Bounded => Shape::Bounded,
             Shape::Updating => return Err(Self::over_updating("an OVER window", self.clauses.over())),
+            Shape::Sets { .. } => {
+                let hint = "group the rows of the sets first";
+                return Err(SqlError::coded(Code::E13, "OVER runs along a stream, and these rows are sets", hint)
+                    .at(self.clauses.over()));
+            }
             Shape::Windowed(_) | Shape::Stream { .. } => match self.over_kind(window, &input)? {
                 OverKind::Windowed(spec) => Shape::Windowed(spec),
                 OverKind::Stream => {

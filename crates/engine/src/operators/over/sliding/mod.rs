@@ -20,10 +20,10 @@ use millstream_core::{Duration, EventTime};
 use millstream_sql::{Leaf, Over, window_function};
 
 use super::frame::Reach;
-use super::waiting::Waiting;
 use crate::checkpoint::{KeyedLog, Saved, Saver};
 use crate::operators::computable::Computable;
 use crate::operators::saved_keys::{SavedKeys, damaged, keys_batch, lists};
+use crate::operators::waiting::Waiting;
 use crate::operators::{Given, Operator, Taken};
 use crate::physical::physical_expr;
 
