@@ -37,7 +37,9 @@ fn value(session: &Session, sql: &str) -> Result<String, String> {
 
 fn evaluate(expr: &Expr) -> Result<String, String> {
     let words = |error: datafusion::error::DataFusionError| SqlError::from(error).to_string();
-    let physical = create_physical_expr(expr, &DFSchema::empty(), &ExecutionProps::new(), &PhysicalPlanningContext::default()).map_err(words)?;
+    let physical =
+        create_physical_expr(expr, &DFSchema::empty(), &ExecutionProps::new(), &PhysicalPlanningContext::default())
+            .map_err(words)?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
     let column = physical.evaluate(&rows).and_then(|value| value.into_array(1)).map_err(words)?;
