@@ -156,9 +156,7 @@ fn rows_are_sorted_within_a_slack() {
     assert_eq!(in_order, [2, 1, 6, 4, 7]);
     let messages = told(&query, &rows);
     assert_eq!(messages.len(), 2, "the NULL and the late one: {messages:?}");
-    let windows = format!(
-        "SELECT window_end, count(*) AS c FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(e), INTERVAL '10' SECOND)) GROUP BY window_end"
-    );
+    let windows = "SELECT window_end, count(*) AS c FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(e), INTERVAL '10' SECOND)) GROUP BY window_end";
     let windows = format!("WITH t AS (SELECT * FROM {sorted_within}) {windows}");
     check(&windows, &rows, &["1 00:00:10", "3 00:00:20", "1 00:00:40"]);
 }

@@ -1,5 +1,6 @@
 //! `kda_cast(value, 'TYPE')`, the explicit CAST, and `kda_assign(value, 'TYPE')`, the cast of an INSERT, which refuses
-//! conversions that KDA wants written out. A value that does not fit its type is an error of its row.
+//! conversions that KDA wants written out. A value that does not fit its type is an error of its row. With them
+//! `kda_not_null(value, 'COLUMN')`, for columns that are NOT NULL.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, cast};
 
 use super::calendar::{MS_PER_DAY, parse_date, parse_time, parse_timestamp};
-use super::definition::{Definition, Given, TIMESTAMP};
+use super::definition::{Definition, Given, TIMESTAMP, as_it_is};
 use super::exact::{Exact, power};
 use super::value::{Value, Values};
 use crate::kda::types::KdaType;
@@ -38,8 +39,23 @@ pub(super) const ALL: &[Definition] = &[
         usage: "kda_assign(value, 'type')",
         takes,
         gives: |given| target(given, assignable),
-        compute: |arguments| convert(&arguments.column(0)?, KdaType::parse(arguments.word(1)?)?, Excess::IsCut),
+        compute: |arguments| convert(&arguments.column(0)?, KdaType::parse(arguments.word(1)?)?, Excess::Fails),
         simplify,
+    },
+    Definition {
+        name: "kda_not_null",
+        alias: None,
+        usage: "kda_not_null(value, 'column')",
+        takes,
+        gives: |given| Ok(given.types[0].clone()),
+        compute: |arguments| {
+            let column = arguments.column(0)?;
+            match column.logical_null_count() {
+                0 => Ok(column),
+                _ => exec_err!("column {} is NOT NULL, and the value is NULL", arguments.word(1)?),
+            }
+        },
+        simplify: as_it_is,
     },
 ];
 
@@ -166,9 +182,8 @@ fn simplify(args: &[Expr], context: &SimplifyContext) -> Result<Option<Expr>> {
 /// What becomes of a text that is longer than its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excess {
-    /// As in CAST, and wherever a number or a time has become a text.
     Fails,
-    /// As in INSERT: applications of the developer guide put log lines into VARCHAR(16).
+    /// As in the columns of log lines.
     IsCut,
 }
 
@@ -289,8 +304,7 @@ fn text(value: Value<'_>, kind: KdaType, excess: Excess) -> Result<String> {
     let length = if text.len() <= limit && text.is_ascii() { text.len() } else { text.chars().count() };
     if length > limit {
         let end = text.char_indices().nth(limit).map_or(text.len(), |(end, _)| end);
-        let is_cut = excess == Excess::IsCut && matches!(value, Value::Text(_));
-        if !is_cut && !text[end..].chars().all(|letter| letter == ' ') {
+        if excess == Excess::Fails && !text[end..].chars().all(|letter| letter == ' ') {
             return exec_err!(
                 "'{}' has {length} letters, {kind} holds {limit}; write SUBSTRING(value FROM 1 FOR {limit}), or make the type longer",
                 shortened(&text)

@@ -11,8 +11,8 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::common::DFSchema;
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::physical_expr::create_physical_expr;
-use datafusion::physical_expr::planner::PhysicalPlanningContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -123,7 +123,9 @@ fn casts_convert_or_fail() {
 fn assignments_cut_texts_and_refuse_what_needs_a_cast() {
     check(
         r"
-        kda_assign('abcdef', 'VARCHAR(4)') => abcd
+        kda_assign('abcdef', 'VARCHAR(4)') => error: 'abcdef' has 6 letters
+        kda_not_null(1, 'A') => 1
+        kda_not_null(NULL, 'A') => error: column A is NOT NULL
         kda_assign('ab', 'CHAR(4)') => |ab  |
         kda_assign(12345, 'VARCHAR(4)') => error: '12345' has 5 letters
         kda_assign(1.5, 'INTEGER') => 2
