@@ -188,6 +188,12 @@ impl InOrderFunction {
         }
     }
 
+    /// Whether its rows are sets, to be grouped.
+    #[must_use]
+    pub fn gives_sets(&self) -> bool {
+        self.result_time(1) == ResultTime::Sets
+    }
+
     /// What it keeps, and for how long.
     pub(crate) fn keeps(&self) -> String {
         match self {

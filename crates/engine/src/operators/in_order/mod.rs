@@ -4,8 +4,8 @@
 //! file each; to add one, write its file, a line in [`logic`], and its variant of `InOrderFunction` in
 //! `sql/src/in_order/function.rs`, with how it is called in `call.rs` beside it.
 //!
-//! A function sees rows in portions that depend on how the input was cut: what it gives must not. Rows that are given
-//! at once go through CLOSE together, so a set that is grouped there must be given whole.
+//! A function sees rows in portions that depend on how the input was cut: what it gives must not. A set that is grouped
+//! in CLOSE must be given whole, by one call of [`Output::give`].
 
 mod batch;
 mod count_distinct_items;
@@ -66,13 +66,8 @@ pub(super) trait InOrderLogic: Send {
     fn load(&mut self, saved: &mut Saved) -> Result<()>;
 }
 
-/// The function, over rows of `input`; it gives rows of `output`.
-fn logic(
-    function: &InOrderFunction,
-    columns: &[usize],
-    input: &SchemaRef,
-    output: &SchemaRef,
-) -> Result<Box<dyn InOrderLogic>> {
+/// The function, over rows of `input`.
+fn logic(function: &InOrderFunction, columns: &[usize], input: &SchemaRef) -> Result<Box<dyn InOrderLogic>> {
     let input = Arc::clone(input);
     Ok(match function {
         InOrderFunction::InTime => Box::new(in_time::InTime::new(columns.get(1).copied())),
@@ -84,10 +79,8 @@ fn logic(
         InOrderFunction::DistinctInOrder => {
             Box::new(distinct_in_order::DistinctInOrder::new(&input, columns[1], columns[2..].to_vec())?)
         }
-        InOrderFunction::Stagger { length } => {
-            Box::new(stagger::Stagger::new(input, output, columns[1..].to_vec(), *length)?)
-        }
         InOrderFunction::Pairs { windows } => Box::new(pairs::Pairs::new(input, columns, *windows)),
+        InOrderFunction::Stagger { length } => Box::new(stagger::Stagger::new(input, columns[1..].to_vec(), *length)?),
         InOrderFunction::Sets => Box::new(sets::Sets::new(input, columns[1..].to_vec())),
         InOrderFunction::RandomCutForest { parameters, explained } => {
             let columns = columns[1..].to_vec();
@@ -158,6 +151,7 @@ impl Output {
 pub(crate) struct InOrderOperator {
     waiting: Waiting,
     logic: Box<dyn InOrderLogic>,
+    gives_sets: bool,
     output: SchemaRef,
     faults: Faults,
 }
@@ -167,7 +161,8 @@ impl InOrderOperator {
         let input: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
         let output: SchemaRef = Arc::new(stage.schema.as_arrow().clone());
         Ok(Self {
-            logic: logic(&stage.function, &stage.columns, &input, &output)?,
+            logic: logic(&stage.function, &stage.columns, &input)?,
+            gives_sets: stage.function.gives_sets(),
             waiting: Waiting::new(input, Vec::new(), Computable::new([])),
             output,
             faults: Faults::default(),
@@ -191,6 +186,9 @@ impl Operator for InOrderOperator {
         }
         self.logic.advance(watermark, &mut output)?;
         self.faults = output.faults;
+        if self.gives_sets && !output.rows.is_empty() {
+            return Ok(vec![Given::Sets(output.rows)]);
+        }
         Ok(output.rows.into_iter().map(|rows| Given::Rows(vec![rows])).collect())
     }
 
