@@ -12,6 +12,7 @@ mod effect;
 mod error;
 mod explain;
 mod functions;
+mod kda;
 mod parse;
 mod pipeline;
 mod plan;

@@ -8,6 +8,7 @@ mod geography;
 mod json;
 mod json_operators;
 mod json_path;
+mod kda;
 mod polygon;
 mod text;
 mod time;
@@ -25,6 +26,7 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry, clock: &Arc<dyn Cloc
     for function in all(clock) {
         registry.register_udf(function)?;
     }
+    kda::register(registry)?;
     registry.register_expr_planner(Arc::new(json_operators::JsonOperators))
 }
 

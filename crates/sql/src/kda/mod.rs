@@ -1,0 +1,3 @@
+//! Kinesis Data Analytics for SQL: its dialect, read into ours.
+
+pub(crate) mod types;
