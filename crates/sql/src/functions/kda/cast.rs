@@ -190,6 +190,11 @@ pub(super) enum Excess {
 /// A column in another type.
 pub(super) fn convert(column: &ArrayRef, kind: KdaType, excess: Excess) -> Result<ArrayRef> {
     let values = Values::of(column)?;
+    if let (Values::Text(texts), KdaType::VarChar(limit)) = (&values, kind)
+        && texts.iter().flatten().all(|text| limit.is_none_or(|limit| text.len() <= limit))
+    {
+        return Ok(Arc::clone(column));
+    }
     let rows = column.len();
     Ok(match kind {
         KdaType::TinyInt => whole::<Int8Type>(&values, rows, kind)?,
@@ -250,12 +255,19 @@ fn digits(value: Value<'_>, scale: u32, kind: KdaType) -> Result<i128> {
     let exact = match value {
         Value::Whole(value) => Some(Exact { digits: value.into(), scale: 0 }),
         Value::Exact(exact) => Some(exact),
+        Value::Single(value) if scale == 0 => of_rounded(f64::from(value).round()),
+        Value::Double(value) if scale == 0 => of_rounded(value.round()),
         Value::Single(value) => Exact::parse(&format!("{value:e}")),
         Value::Double(value) => Exact::of_float(value),
         Value::Text(text) => Some(Exact::parse(text.trim()).ok_or_else(|| no_such(text, kind))?),
         _ => None,
     };
     exact.and_then(|exact| exact.rounded(scale)).ok_or_else(|| out_of_range(value, kind))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an i128 takes the nearest it has, which fits into no type")]
+fn of_rounded(value: f64) -> Option<Exact> {
+    value.is_finite().then_some(Exact { digits: value as i128, scale: 0 })
 }
 
 fn decimal(value: Value<'_>, kind: KdaType, precision: u8, scale: i8) -> Result<i128> {
