@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 use crate::crashes::resumed;
 use crate::harness::{Cut, Results, repository, stream};
 
-/// Floats are equal within so much of the larger one.
+/// Floats are equal within so much of the larger one, and next to 0 within so much.
 const TOLERANCE: f64 = 1e-9;
+const TOLERANCE_AT_ZERO: f64 = 1e-12;
 /// How often each application is cut up, and broken off.
 const SEEDS: u64 = 4;
 /// A life of a run ends after so many objects at the most: replays are short, and few checkpoints are taken of them.
@@ -143,10 +144,12 @@ fn rows(text: &str) -> Results {
 
 /// Brings rows that are equal but for rounding to the same place.
 fn place(row: &Map<String, Value>) -> String {
-    let columns: BTreeMap<&String, String> = row
-        .iter()
-        .map(|(name, value)| (name, value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.6e}"))))
-        .collect();
+    let rounded = |value: &Value| match value.as_f64() {
+        Some(number) if number.abs() <= TOLERANCE_AT_ZERO => "0".to_owned(),
+        Some(number) => format!("{number:.6e}"),
+        None => value.to_string(),
+    };
+    let columns: BTreeMap<&String, String> = row.iter().map(|(name, value)| (name, rounded(value))).collect();
     format!("{columns:?}")
 }
 
@@ -158,7 +161,7 @@ fn same(one: &Map<String, Value>, other: &Map<String, Value>) -> bool {
 fn same_value(one: &Value, other: &Value) -> bool {
     match (one.as_f64(), other.as_f64()) {
         (Some(a), Some(b)) if one.is_f64() || other.is_f64() => {
-            (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()) || (a - b).abs() < 1e-12
+            (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()) || (a - b).abs() <= TOLERANCE_AT_ZERO
         }
         _ => one == other,
     }

@@ -13,8 +13,8 @@ sys.dont_write_bytecode = True
 
 import oracle  # noqa: E402
 
-# Floats are equal within so much of the larger one.
-TOLERANCE = 1e-9
+# Floats are equal within so much of the larger one, and next to 0 within so much.
+TOLERANCE, TOLERANCE_AT_ZERO = 1e-9, 1e-12
 
 
 class Case:
@@ -75,7 +75,11 @@ def load(file):
 
 def order(row):
     """A key that brings rows that are equal but for rounding to the same place."""
-    return sorted((name, f"{value:.6e}" if is_number(value) else json.dumps(value)) for name, value in row.items())
+    return sorted((name, rounded(value) if is_number(value) else json.dumps(value)) for name, value in row.items())
+
+
+def rounded(number):
+    return f"{number if abs(number) > TOLERANCE_AT_ZERO else 0:.6e}"
 
 
 def is_number(value):
@@ -93,4 +97,4 @@ def same_value(one, other):
         return type(one) is type(other) and one == other
     if isinstance(one, int) and isinstance(other, int):
         return one == other
-    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=1e-12)
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE_AT_ZERO)
