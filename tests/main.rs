@@ -10,6 +10,7 @@ mod differential;
 mod docs;
 mod functions;
 mod harness;
+mod in_order;
 mod kinesis_fan_out;
 mod late;
 mod live;

@@ -20,12 +20,14 @@ use millstream_core::{
     WindowSpec,
 };
 use millstream_sql::{
-    Catalog, ContinuousQuery, Effect, Leaf, LeafColumn, Operator, Relation, Session, SqlError, SystemTable, Table,
-    Target, WindowAssign, WindowBound, apply, is_reference_scan, parse, relation_of,
+    Catalog, ContinuousQuery, Effect, InOrder, Leaf, LeafColumn, Operator, Relation, Session, SqlError, SystemTable,
+    Table, Target, WindowAssign, WindowBound, apply, in_arrival_order, is_reference_scan, parse, relation_of,
+    window_function,
 };
 
 use crate::close::ClosePlan;
 use crate::lookup::scan_rows;
+use crate::operators::InOrderExec;
 use crate::physical::{Leaves, physical_plan, run};
 use crate::source::millis;
 use crate::source::{SourceDecoder, SourceSpec};
@@ -240,6 +242,14 @@ fn run_plan(
     plan: LogicalPlan,
     sources: &Sources,
 ) -> Result<Vec<RecordBatch>, SqlError> {
+    let in_arrival = |node: &LogicalPlan| match node {
+        LogicalPlan::Window(window) => window.window_expr.iter().filter_map(window_function).any(in_arrival_order),
+        _ => false,
+    };
+    if plan.exists(|node| Ok(in_arrival(node)))? {
+        let error = SqlError::new("a batch run has no order of arrival, and an OVER is in_arrival_order");
+        return Err(error.hint("run it without --batch"));
+    }
     let optimized = session.optimize(plan)?;
     let physical = physical_plan(session, &optimized, BatchLeaves { sources: sources.clone() })?;
     Ok(run(session, runtime, &physical)?)
@@ -289,7 +299,7 @@ fn by_window(leaf: &Leaf, spec: WindowSpec, rows: &[RecordBatch]) -> Result<BTre
     rows_of.into_iter().map(take).collect::<Result<_>>().map_err(SqlError::from)
 }
 
-/// Scans are the rows that were read; a window function expands its input.
+/// Scans are the rows that were read; a window function expands its input, one over rows in order gets it sorted.
 struct BatchLeaves {
     sources: Sources,
 }
@@ -300,9 +310,13 @@ impl Leaves for BatchLeaves {
         node: &dyn UserDefinedLogicalNode,
         inputs: &[Arc<dyn ExecutionPlan>],
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        match (node.as_any().downcast_ref::<WindowAssign>(), inputs) {
-            (Some(assign), [input]) => Ok(Some(Arc::new(WindowAssignExec::new(assign, Arc::clone(input))?))),
-            _ => Ok(None),
+        let [input] = inputs else { return Ok(None) };
+        if let Some(assign) = node.as_any().downcast_ref::<WindowAssign>() {
+            return Ok(Some(Arc::new(WindowAssignExec::new(assign, Arc::clone(input))?)));
+        }
+        match node.as_any().downcast_ref::<InOrder>() {
+            Some(in_order) => Ok(Some(Arc::new(InOrderExec::new(in_order, Arc::clone(input))?))),
+            None => Ok(None),
         }
     }
 

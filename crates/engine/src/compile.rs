@@ -18,8 +18,8 @@ use crate::live_table::{Holds as TableHolds, LiveTable};
 use crate::memory::Share;
 use crate::message::LeafId;
 use crate::operators::{
-    Holds, IntervalJoinOperator, Operator, RowsOperator, Sessions, TopOperator, UpdatingTable, WindowLeaf, Windows,
-    over,
+    Holds, InOrderOperator, IntervalJoinOperator, Operator, RowsOperator, Sessions, TopOperator, UpdatingTable,
+    WindowLeaf, Windows, over,
 };
 use crate::pane::PaneLayout;
 use crate::stages::{InnerFeed, RunningStage, Stages};
@@ -121,6 +121,7 @@ impl Inner {
                         leaf: leaf_number,
                         feed: compiled,
                         time: feed.hot.time,
+                        is_trusted: matches!(&stage.operator, Plan::InOrder(in_order) if in_order.trusts),
                         groups: layout.clone().map(|layout| (layout, window)),
                     }),
                 }
@@ -131,6 +132,7 @@ impl Inner {
             Plan::Over(over) => vec![Arc::new(over.schema.as_arrow().clone())],
             Plan::IntervalJoin(join) => vec![Arc::new(join.schema.as_arrow().clone())],
             Plan::Top(top) => vec![Arc::new(top.schema.as_arrow().clone())],
+            Plan::InOrder(in_order) => vec![Arc::new(in_order.schema.as_arrow().clone())],
             Plan::Rows | Plan::Windows(_) | Plan::Updating { .. } => {
                 stage.leaves.iter().map(|leaf| Arc::new(leaf.schema.as_arrow().clone())).collect()
             }
@@ -179,6 +181,7 @@ fn operator(
             _ => return Err(missing()),
         },
         Plan::Top(top) => Box::new(TopOperator::new(top, first()?)?),
+        Plan::InOrder(in_order) => Box::new(InOrderOperator::new(in_order, first()?)?),
     })
 }
 
@@ -202,7 +205,7 @@ fn pane_layout(leaf: &Leaf, feed: &Feed, groups: &CompiledGroups, for_row_accumu
 
 fn table_holds(pipeline: &Pipeline) -> TableHolds {
     match pipeline.last().operator {
-        Plan::Rows | Plan::Over(_) | Plan::IntervalJoin(_) => TableHolds::Appended,
+        Plan::Rows | Plan::Over(_) | Plan::IntervalJoin(_) | Plan::InOrder(_) => TableHolds::Appended,
         Plan::Windows(_) => TableHolds::Windows,
         Plan::Updating { .. } | Plan::Top(_) => TableHolds::Keys,
     }

@@ -14,7 +14,7 @@ use crate::close::ClosePlan;
 use crate::feed::{row_text, update};
 use crate::hot::{CompiledFeed, isolate};
 use crate::message::LeafId;
-use crate::operators::{Given, Operator, Taken, compute, missing_keys};
+use crate::operators::{Faults, Given, Operator, Taken, compute, missing_keys};
 use crate::pane::{Delta, PaneLayout, take_rows};
 use crate::slices::{Slices, by_slice};
 use crate::source::millis;
@@ -60,6 +60,8 @@ pub(crate) struct InnerFeed {
     pub(crate) leaf: usize,
     pub(crate) feed: CompiledFeed,
     pub(crate) time: RowTime,
+    /// The time is not known to be one: it is of the latest of a row's times, and may be missing.
+    pub(crate) is_trusted: bool,
     /// Groups are made of rows before they go in, by slice where there are windows.
     pub(crate) groups: Option<(PaneLayout, Option<WindowSpec>)>,
 }
@@ -152,11 +154,18 @@ impl Stages {
     ) -> std::result::Result<(), E> {
         for index in 0..self.chain.len() {
             let stage = &self.chain[index];
-            let earlier = stage.feeds.iter().map(|feed| self.chain[feed.from].operator.watermark());
+            let earlier = stage.feeds.iter().map(|feed| {
+                let operator = &self.chain[feed.from].operator;
+                if feed.is_trusted { operator.latest_watermark() } else { operator.watermark() }
+            });
             let own = stage.reads_tables.then_some(watermark);
             let reached = earlier.chain(own).min().unwrap_or(watermark);
             let stage = &mut self.chain[index];
-            for given in stage.operator.advance(reached, now)? {
+            let given = stage.operator.advance(reached, now)?;
+            let Faults { late, told } = stage.operator.take_faults();
+            self.late.extend(late.into_iter().map(|time| (time, None)));
+            self.broken.extend(told);
+            for given in given {
                 let mut given = Some(given);
                 let mut part = Part::Whole;
                 while let Some(emitted) =
@@ -250,6 +259,7 @@ impl RunningStage {
             }
             Given::Parts { .. } => return Err(DataFusionError::Internal("the parts of a window at once".to_owned())),
             Given::Rows(leaves) => Emitted::Append(self.run_close(leaves, &|| "rows".to_owned(), broken)?),
+            Given::Sets(sets) => Emitted::Append(self.close_sets(&sets, broken)?),
             Given::Changed { rows, keys } => {
                 let rows = self.run_close(vec![rows], &|| "changed rows".to_owned(), broken)?;
                 let kept: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
@@ -265,6 +275,19 @@ impl RunningStage {
                 Emitted::Update { rows: RecordBatch::new_empty(self.close.schema()), gone: Some(keys) }
             }
         })
+    }
+
+    /// Runs CLOSE over all sets at once, or over each by itself: one that it fails on must not take others away.
+    fn close_sets(&self, sets: &[RecordBatch], broken: &mut Vec<Broken>) -> Result<RecordBatch> {
+        let what = || "rows of a set".to_owned();
+        let Some(first) = sets.first() else { return Ok(RecordBatch::new_empty(self.close.schema())) };
+        let mut failed = Vec::new();
+        let rows = self.run_close(vec![concat_batches(&first.schema(), sets)?], &what, &mut failed)?;
+        if failed.is_empty() {
+            return Ok(rows);
+        }
+        let each = sets.iter().map(|set| self.run_close(vec![set.clone()], &what, broken));
+        Ok(concat_batches(&self.close.schema(), &each.collect::<Result<Vec<_>>>()?)?)
     }
 
     /// Runs CLOSE. What a row's values make fail, such as a division by zero, takes that row away and no other; where
@@ -328,6 +351,10 @@ impl InnerFeed {
             (RowTime::Column(column), _) => {
                 // An outer join may have made up a NULL: such a row has no place in time.
                 let present = is_not_null(rows.column(column))?;
+                if self.is_trusted {
+                    let absent = (0..rows.num_rows()).filter(|row| !present.value(*row));
+                    broken.extend(absent.map(|row| (row_text(rows, row), "the row has no time".to_owned())));
+                }
                 let rows = filter_record_batch(rows, &present)?;
                 let times = millis(rows.column(column))?;
                 (rows, Some(times))

@@ -181,6 +181,10 @@ fn operator_label(stage: &Stage) -> String {
         Operator::Top(top) => {
             format!("first {} of each partition {}", top.limit, list(top.partition_by.iter().map(ToString::to_string)))
         }
+        Operator::InOrder(in_order) => {
+            let columns = in_order.columns.iter().map(|column| stage.leaves[0].schema.field(*column).name().clone());
+            format!("{} on {}, rows in the order of time", in_order.function, list(columns))
+        }
     }];
     if let Operator::Over(over) = &stage.operator {
         lines.push(format!("functions {}", list(over.functions.iter().map(|expr| expr.schema_name().to_string()))));
@@ -232,6 +236,7 @@ fn state_estimate(stage: &Stage) -> Option<String> {
             (-join.lower.0).max(0)
         ),
         Operator::Top(top) => format!("{} rows per partition", top.limit),
+        Operator::InOrder(in_order) => in_order.function.keeps(),
     })
 }
 

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, JoinType, LogicalPlan};
 use millstream_core::{Duration, WindowSpec};
 
 use crate::catalog::Table;
+use crate::in_order::InOrderFunction;
 use crate::plan::Sharded;
 use crate::{Code, Position};
 
@@ -57,6 +58,8 @@ pub enum Operator {
     IntervalJoin(IntervalJoin),
     /// The first rows of each partition in some order; they change as better ones come.
     Top(Top),
+    /// A function over rows in the order of time.
+    InOrder(InOrderStage),
 }
 
 /// OVER on a stream. Its one leaf gives the columns of the input; the functions' columns come behind them.
@@ -99,6 +102,19 @@ pub struct Top {
     pub schema: DFSchemaRef,
     /// Partitions that have not changed for so long go.
     pub ttl: Option<Duration>,
+}
+
+/// A function over rows in the order of time. Its one leaf gives the columns of the input.
+#[derive(Clone, Debug)]
+pub struct InOrderStage {
+    pub function: InOrderFunction,
+    /// The columns of the leaf that the function was given; the first is the time.
+    pub columns: Vec<usize>,
+    /// The time is not the time attribute of the input, but said to be one: no row has it before what the input's
+    /// results have come to. NULLs are possible.
+    pub trusts: bool,
+    /// The columns of the result.
+    pub schema: DFSchemaRef,
 }
 
 /// HOT: what is done to each row before state. Expressions are over `schema`.

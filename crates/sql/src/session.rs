@@ -25,6 +25,7 @@ use datafusion::sql::sqlparser::ast;
 use crate::as_of::{AsOf, NOW_SCHEMA};
 use crate::catalog::{Catalog, Relation, Table};
 use crate::functions::defined::{self, Function};
+use crate::in_order::InOrderFunctions;
 use crate::plan::unknown_relation;
 use crate::window::WindowFunctions;
 use crate::{SqlError, functions};
@@ -63,7 +64,10 @@ impl Session {
         options.optimizer.enable_dynamic_filter_pushdown = false;
         let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
         functions::register(&mut state, &clock)?;
-        Ok(Self { state: Arc::new(state), relation_planners: vec![Arc::new(WindowFunctions), Arc::new(AsOf)] })
+        Ok(Self {
+            state: Arc::new(state),
+            relation_planners: vec![Arc::new(InOrderFunctions), Arc::new(WindowFunctions), Arc::new(AsOf)],
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Operators: what happens between HOT and CLOSE. One file each; the closer of a query runs them.
 
 mod computable;
+mod in_order;
 mod interval_join;
 mod over;
 mod parts;
@@ -10,6 +11,7 @@ mod sessions;
 mod suffixes;
 mod top;
 mod updating;
+mod waiting;
 mod windows;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -21,6 +23,7 @@ use crate::checkpoint::{Saved, Saver};
 use crate::pane::Delta;
 
 pub(crate) use computable::compute;
+pub(crate) use in_order::{InOrderExec, InOrderOperator};
 pub(crate) use interval_join::IntervalJoinOperator;
 pub(crate) use over::over;
 pub(crate) use parts::Parts;
@@ -53,6 +56,17 @@ pub(crate) trait Operator: Send {
 
     /// No row that is given later is older than this.
     fn watermark(&self) -> EventTime;
+
+    /// No row that is given later is older than this in the latest of its times: of a pair of rows that of the later
+    /// one, of a row without a partner that at which none could come any more.
+    fn latest_watermark(&self) -> EventTime {
+        self.watermark()
+    }
+
+    /// What was found wrong since this was last asked, as it gave rows.
+    fn take_faults(&mut self) -> Faults {
+        Faults::default()
+    }
 
     /// Whether something can close at `watermark`, and so workers must hand over what they have.
     fn is_due(&self, _watermark: EventTime) -> bool {
@@ -121,6 +135,15 @@ impl Taken {
     }
 }
 
+/// Rows that an operator left out as it came to them.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// The times of those that came too late.
+    pub(crate) late: Vec<EventTime>,
+    /// Others, as text, and why.
+    pub(crate) told: Vec<(String, String)>,
+}
+
 /// What an operator gives to CLOSE.
 pub(crate) enum Given {
     /// The rows of a window, a batch for each leaf. `is_final`: it has closed.
@@ -129,6 +152,8 @@ pub(crate) enum Given {
     Parts { window: Window, parts: Box<Parts>, is_final: bool },
     /// Rows that will not change, a batch for each leaf.
     Rows(Vec<RecordBatch>),
+    /// Sets of rows that will not change; what groups them tells one from another.
+    Sets(Vec<RecordBatch>),
     /// Rows that are new or changed, and the keys by which they are found.
     Changed { rows: RecordBatch, keys: Vec<ArrayRef> },
     /// The keys of rows that are gone.

@@ -1,5 +1,6 @@
 //! Functions of our own, found by name like DataFusion's. One file a family; users' own are in `defined`.
 
+pub(crate) mod arrival;
 pub(crate) mod defined;
 
 mod calendar;
@@ -29,5 +30,6 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry, clock: &Arc<dyn Cloc
 }
 
 fn all(clock: &Arc<dyn Clock>) -> Vec<Arc<ScalarUDF>> {
-    [calendar::all(), clock::all(clock), geography::all(), json::all(), text::all(), time::all()].concat()
+    [arrival::all(), calendar::all(), clock::all(clock), geography::all(), json::all(), text::all(), time::all()]
+        .concat()
 }

@@ -28,7 +28,7 @@ use over::TopRows;
 
 pub(crate) use locate::unknown_relation;
 pub use node::LeafNode;
-pub use over::window_function;
+pub use over::{in_arrival_order, window_function};
 pub use reference::is_reference_scan;
 pub use shards::Sharded;
 
@@ -132,7 +132,9 @@ fn key_columns(plan: &LogicalPlan, last: &Stage) -> Result<Vec<usize>, SqlError>
     // Open sessions of a key are shown together: only their bounds tell them apart.
     let is_session = matches!(last.operator, Operator::Windows(WindowSpec::Session { .. }));
     let found = match &last.operator {
-        Operator::Rows | Operator::Over(_) | Operator::IntervalJoin(_) => return Ok(Vec::new()),
+        Operator::Rows | Operator::Over(_) | Operator::IntervalJoin(_) | Operator::InOrder(_) => {
+            return Ok(Vec::new());
+        }
         Operator::Windows(_) | Operator::Updating { .. } | Operator::Top(_) => trace_key(plan, !is_session),
     };
     match (found, &last.operator) {

@@ -59,6 +59,10 @@ pub(super) fn shards(stages: &[Stage], purpose: &Purpose) -> Result<Option<Shard
             let hint = "compute it in one process, without leases";
             return Err(needs_all(name, "OVER keeps rows that cannot be handed to the children of a shard yet", hint));
         }
+        Operator::InOrder(in_order) => {
+            let part = format!("{} takes the rows of all shards in the order of time", in_order.function.name());
+            return Err(needs_all(name, &part, "compute it in one process, without leases"));
+        }
         Operator::Rows | Operator::Updating { .. } | Operator::IntervalJoin(_) | Operator::Top(_) => {
             return Err(needs_all(
                 name,

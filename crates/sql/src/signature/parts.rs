@@ -207,6 +207,14 @@ fn operator(
             let number = std::iter::once("row_number".to_owned());
             return Ok(vec![distinct_names(inputs[0].iter().cloned().chain(number).collect())]);
         }
+        Operator::InOrder(in_order) => {
+            window("none: rows in order");
+            let columns = in_order.columns.iter().filter_map(|column| inputs[0].get(*column).cloned());
+            add("the function", in_order.function.to_string());
+            add("the columns of the function", listed(&columns.collect::<Vec<_>>(), ", "));
+            let added = in_order.schema.fields().iter().skip(inputs[0].len()).map(|field| field.name().clone());
+            return Ok(vec![distinct_names(inputs[0].iter().cloned().chain(added).collect())]);
+        }
     }
     Ok(inputs.to_vec())
 }

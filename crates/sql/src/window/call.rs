@@ -79,7 +79,8 @@ impl RelationPlanner for WindowFunctions {
         let at = Position::of(name.span());
         let called = name.to_string();
         let Some(function) = FUNCTIONS.iter().find(|function| function.name.eq_ignore_ascii_case(&called)) else {
-            let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let names: Vec<&str> =
+                FUNCTIONS.iter().map(|function| function.name).chain(crate::in_order::names()).collect();
             let error = SqlError::new(format!("there is no table function `{called}`")).at(at);
             return Err(error.hint(format!("there are {}", names.join(", "))).into());
         };
@@ -227,7 +228,7 @@ impl Call {
 }
 
 /// The parser keeps `TABLE t PARTITION BY k` as `(SELECT * FROM t CLUSTER BY k)`.
-fn partition_keys(data: &mut ast::Query) -> Vec<ast::Expr> {
+pub(crate) fn partition_keys(data: &mut ast::Query) -> Vec<ast::Expr> {
     match data.body.as_mut() {
         SetExpr::Select(select) => std::mem::take(&mut select.cluster_by),
         _ => Vec::new(),

@@ -20,7 +20,7 @@ use millstream_core::WindowSpec;
 
 use crate::SqlError;
 pub(crate) use bound::bound_of;
-pub(crate) use call::{WindowFunctions, interval_ms, interval_step};
+pub(crate) use call::{WindowFunctions, interval_ms, interval_step, partition_keys};
 
 /// The names of the columns a window function adds, in order.
 pub const WINDOW_COLUMNS: [&str; 3] = ["window_start", "window_end", "window_time"];

@@ -295,6 +295,11 @@ impl Operator for IntervalJoinOperator {
         oldest.fold(self.watermark, EventTime::min)
     }
 
+    /// A pair is given when its later row comes, and a row without a partner when event time passes the end of its wait.
+    fn latest_watermark(&self) -> EventTime {
+        self.watermark
+    }
+
     fn size(&self) -> (usize, usize) {
         (0, self.sides.iter().map(|side| side.count).sum())
     }

@@ -5,6 +5,7 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable};
 use millstream_core::WindowSpec;
 
+use super::in_order::of_sets;
 use super::{Checked, Checker, Origin, Shape, asks_for_now, origin};
 use crate::pipeline::WindowBound;
 use crate::plan::sets::grouping_sets;
@@ -12,7 +13,7 @@ use crate::plan::tumble::{TimeFunction, time_function};
 use crate::{Code, SqlError};
 
 /// Whether every set of a GROUP BY has a key of which something holds.
-type InEverySet<'a> = dyn Fn(&dyn Fn(&Origin) -> bool) -> bool + 'a;
+pub(super) type InEverySet<'a> = dyn Fn(&dyn Fn(&Origin) -> bool) -> bool + 'a;
 
 impl Checker<'_> {
     pub(super) fn check_aggregate(&self, aggregate: &Aggregate) -> Result<Checked, SqlError> {
@@ -78,6 +79,11 @@ impl Checker<'_> {
         let shape = match &input.shape {
             Shape::Bounded => Shape::Bounded,
             Shape::Updating => return Err(Self::over_updating("an aggregate", at)),
+            Shape::Sets { keys } => {
+                Self::check_sets(*keys, &in_every_set, at)?;
+                origins.resize(aggregate.schema.fields().len(), Origin::Other);
+                return Ok(of_sets(Checked { origins, clock: false, ..input }));
+            }
             Shape::Windowed(spec) if keyed_by_window => Shape::Windowed(window.unwrap_or(*spec)),
             Shape::Windowed(_) => {
                 return Err(SqlError::coded(

@@ -2,6 +2,7 @@
 //! carry event time or a window. What cannot run is refused here, with its code, its place and what to do.
 
 mod aggregate;
+mod in_order;
 mod join;
 mod over;
 
@@ -11,9 +12,11 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Cast, Distinct, Expr, LogicalPlan, TableScan, Union};
 use millstream_core::WindowSpec;
 
+use self::in_order::of_sets;
 use super::locate::Clauses;
 use super::over::TopRows;
 use crate::catalog::Relation;
+use crate::in_order::InOrder;
 use crate::pipeline::WindowBound;
 use crate::session::{relation_of, table_of};
 use crate::window::WindowAssign;
@@ -30,6 +33,8 @@ pub(crate) enum Shape {
     Windowed(WindowSpec),
     /// One row per key, changing.
     Updating,
+    /// Rows that are given set by set, to be grouped by this many keys and by a bound of their set.
+    Sets { keys: usize },
 }
 
 /// Where a column comes from, as far as time is concerned.
@@ -41,7 +46,7 @@ pub(crate) enum Origin {
     LostTime,
     /// A bound of the row's window.
     Window(WindowBound),
-    /// The key of its session with this index.
+    /// The key of its session, or of its set, with this index.
     SessionKey(usize),
     Other,
 }
@@ -105,10 +110,14 @@ impl Checker<'_> {
             }
             LogicalPlan::SubqueryAlias(alias) => self.check(&alias.input),
             LogicalPlan::Subquery(subquery) => self.check(&subquery.subquery),
-            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowAssign>() {
-                Some(assign) => self.check_assign(assign),
-                None => Err(unsupported(plan)),
-            },
+            LogicalPlan::Extension(extension) => {
+                let node = extension.node.as_any();
+                match (node.downcast_ref::<WindowAssign>(), node.downcast_ref::<InOrder>()) {
+                    (Some(assign), _) => self.check_assign(assign),
+                    (_, Some(in_order)) => self.check_in_order(in_order),
+                    _ => Err(unsupported(plan)),
+                }
+            }
             LogicalPlan::Aggregate(aggregate) => self.check_aggregate(aggregate),
             LogicalPlan::Distinct(distinct) => self.check_distinct(distinct),
             LogicalPlan::Sort(sort) => {
@@ -131,7 +140,7 @@ impl Checker<'_> {
     fn refuse_unwindowed(input: &Checked, clause: &str, at: Option<crate::Position>) -> Result<(), SqlError> {
         match input.shape {
             Shape::Windowed(_) | Shape::Bounded => Ok(()),
-            Shape::Stream { .. } | Shape::Updating => Err(SqlError::coded(
+            Shape::Stream { .. } | Shape::Updating | Shape::Sets { .. } => Err(SqlError::coded(
                 Code::E07,
                 format!("{clause} needs all rows, and a stream has no last one"),
                 format!(
@@ -162,7 +171,7 @@ impl Checker<'_> {
                 let message = format!("{} is not the time of the inner windows' results", assign.time);
                 return Err(SqlError::coded(Code::E03, message, "use window_time of the inner windows").at(at));
             }
-            Shape::Stream { .. } => {
+            Shape::Stream { .. } | Shape::Sets { .. } => {
                 let hint = "aggregate the inner windows first; their window_time can have windows again";
                 return Err(SqlError::coded(Code::E13, "the rows have windows already", hint).at(at));
             }
@@ -252,6 +261,11 @@ impl Checker<'_> {
             Shape::Bounded | Shape::Windowed(_) => Ok(input),
             Shape::Stream { assigned: Some(spec), .. } if has_window => {
                 Ok(Checked { shape: Shape::Windowed(spec), ..input })
+            }
+            Shape::Sets { keys } => {
+                let is_grouped = |of: &dyn Fn(&Origin) -> bool| input.origins.iter().any(of);
+                Self::check_sets(keys, &is_grouped, self.clauses.distinct())?;
+                Ok(of_sets(input))
             }
             Shape::Stream { .. } => Err(SqlError::coded(
                 Code::E02,

@@ -10,6 +10,7 @@ use millstream_core::WindowSpec;
 use super::{Cutter, Origin, Shape, no_form, shape_of};
 use crate::SqlError;
 use crate::catalog::qualified;
+use crate::in_order::InOrder;
 use crate::pipeline::{Hot, Input, RowTime, WindowBound};
 use crate::plan::over::TopRows;
 use crate::session::table_of;
@@ -45,6 +46,7 @@ impl Cutter {
                 true
             }
             LogicalPlan::Filter(filter) => TopRows::of(filter).is_some(),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<InOrder>() => true,
             _ => matches!(shape_of(plan)?.shape, Shape::Windowed(_)),
         };
         if has_state {
@@ -130,7 +132,7 @@ impl Cutter {
     }
 
     /// The rows of an earlier stage, as they are.
-    fn over_stage(&self, plan: &LogicalPlan) -> Result<Flat, SqlError> {
+    pub(super) fn over_stage(&self, plan: &LogicalPlan) -> Result<Flat, SqlError> {
         let checked = shape_of(plan)?;
         let of_windows = match checked.shape {
             Shape::Windowed(spec) => Some(spec),

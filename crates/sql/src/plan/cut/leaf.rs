@@ -124,6 +124,15 @@ impl Cutter {
         Ok(Leaf { feeds, gives: Gives::Rows, session_keys: Vec::new(), schema, batch: plan.clone() })
     }
 
+    /// The rows of a part of the plan that becomes a stage of its own, in the time that is in this column of it.
+    pub(super) fn stage_leaf(&self, plan: &LogicalPlan, time: usize) -> Result<Leaf, SqlError> {
+        let Flat { mut hot, outputs, .. } = self.over_stage(plan)?;
+        hot.time = RowTime::Column(time);
+        let feed = Feed { hot, columns: outputs.into_iter().map(Column::Row).collect(), aggregates: Vec::new() };
+        let schema = Arc::clone(plan.schema());
+        Ok(Leaf { feeds: vec![feed], gives: Gives::Rows, session_keys: Vec::new(), schema, batch: plan.clone() })
+    }
+
     /// The rows that a window function gets, kept until their window closes.
     pub(super) fn window_rows_leaf(&self, assign: &WindowAssign, plan: &LogicalPlan) -> Result<Leaf, SqlError> {
         let schema = Arc::clone(plan.schema());

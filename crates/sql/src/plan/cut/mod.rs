@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::common::NullEquality;
-use datafusion::logical_expr::{Join, LogicalPlan, Window};
+use datafusion::logical_expr::{Distinct, Join, LogicalPlan, UserDefinedLogicalNodeCore, Window};
 use millstream_core::{Duration, WindowSpec};
 
 use self::order::{in_order_of, ordered_window};
@@ -21,9 +21,10 @@ use super::bounds::time_bounds;
 use super::check::{Allowed, Checked, Origin, Shape, check, origin};
 use super::locate::Clauses;
 use super::node::LeafNode;
-use super::over::{TopRows, is_running, window_function};
+use super::over::{TopRows, first_order, is_running, window_function};
 use super::reference::is_reference;
-use crate::pipeline::{IntervalJoin, Leaf, Operator, Over, Stage, Top};
+use crate::in_order::InOrder;
+use crate::pipeline::{InOrderStage, IntervalJoin, Leaf, Operator, Over, Stage, Top};
 use crate::{Code, SqlError};
 
 /// Cuts a plan; the last stage gives its rows.
@@ -62,7 +63,7 @@ impl Cutter {
                 self.windows(plan, spec)?
             }
             Shape::Updating => self.updating(plan)?,
-            Shape::Stream { .. } | Shape::Bounded => self.stream(plan)?,
+            Shape::Stream { .. } | Shape::Bounded | Shape::Sets { .. } => self.stream(plan)?,
         };
         let mut stages = self.stages.borrow_mut();
         stages.push(stage);
@@ -128,7 +129,7 @@ impl Cutter {
         Ok((Stage { operator, leaves: vec![leaf], close: None }, close))
     }
 
-    /// Rows in, rows out: OVER, joins, or nothing that has state.
+    /// Rows in, rows out: OVER, joins, functions over rows in order, or nothing that has state.
     fn stream(&self, plan: &LogicalPlan) -> Result<Stage, SqlError> {
         let Some(node) = stateful(plan) else {
             let leaf = self.rows_leaf(plan, None)?;
@@ -137,6 +138,10 @@ impl Cutter {
         let (operator, leaves, rows) = match node {
             LogicalPlan::Window(window) => self.over(window)?,
             LogicalPlan::Join(join) if !is_lookup(join) => self.interval_join(join)?,
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<InOrder>() {
+                Some(in_order) => self.in_order(in_order)?,
+                None => return Err(no_form(node)),
+            },
             _ => return self.lookups(plan),
         };
         let close = replace(plan, &mut |part| Ok(std::ptr::eq(part, node).then(|| rows.clone())))?;
@@ -148,7 +153,7 @@ impl Cutter {
         let Some(function) = window.window_expr.iter().find_map(window_function) else {
             return Err(SqlError::new("an OVER without functions"));
         };
-        let time = function.params.order_by.first().map(|sort| &sort.expr);
+        let time = first_order(function).map(|(expr, _)| expr);
         let leaf = self.rows_leaf(&window.input, time)?;
         let ordered = ordered_window(window)?;
         let has_running = window.window_expr.iter().filter_map(window_function).any(is_running);
@@ -160,6 +165,21 @@ impl Cutter {
             ttl: self.ttl.filter(|_| has_running),
         };
         Ok((Operator::Over(over), vec![leaf], rows))
+    }
+
+    fn in_order(&self, node: &InOrder) -> Result<(Operator, Vec<Leaf>, LogicalPlan), SqlError> {
+        let input = shape_of(&node.input)?;
+        let is_time = origin(node.time(), node.input.schema(), &input) == Origin::Time;
+        let trusts = !is_time || matches!(input.shape, Shape::Windowed(_));
+        let columns = node.places()?;
+        let leaf = if trusts {
+            self.stage_leaf(&node.input, columns[0])?
+        } else {
+            self.rows_leaf(&node.input, Some(node.time()))?
+        };
+        let (function, schema) = (node.function.clone(), Arc::clone(node.schema()));
+        let rows = LeafNode::plan(0, Arc::clone(&schema));
+        Ok((Operator::InOrder(InOrderStage { function, columns, trusts, schema }), vec![leaf], rows))
     }
 
     fn interval_join(&self, join: &Join) -> Result<(Operator, Vec<Leaf>, LogicalPlan), SqlError> {
@@ -219,7 +239,11 @@ fn stateful(plan: &LogicalPlan) -> Option<&LogicalPlan> {
         LogicalPlan::Projection(projection) => stateful(&projection.input),
         LogicalPlan::Filter(filter) => stateful(&filter.input),
         LogicalPlan::SubqueryAlias(alias) => stateful(&alias.input),
+        // On a stream these are of sets, which are below them.
+        LogicalPlan::Aggregate(aggregate) => stateful(&aggregate.input),
+        LogicalPlan::Distinct(Distinct::All(input)) => stateful(input),
         LogicalPlan::Window(_) | LogicalPlan::Join(_) => Some(plan),
+        LogicalPlan::Extension(extension) if extension.node.as_any().is::<InOrder>() => Some(plan),
         _ => None,
     }
 }

@@ -9,32 +9,32 @@ use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::EventTime;
 
-use super::super::Taken;
-use super::super::computable::{Computable, Computed};
-use super::super::saved_keys::damaged;
+use super::Taken;
+use super::computable::{Computable, Computed};
+use super::saved_keys::damaged;
 use crate::checkpoint::{Saved, Saver, Slot};
 
 /// One ORDER BY expression.
-pub(super) type OrderBy = (Arc<dyn PhysicalExpr>, SortOptions);
+pub(in crate::operators) type OrderBy = (Arc<dyn PhysicalExpr>, SortOptions);
 
 /// See the module.
-pub(super) struct Waiting {
+pub(in crate::operators) struct Waiting {
     schema: SchemaRef,
-    /// The first is the event time.
+    /// The first is the event time. None: that alone.
     order_by: Vec<OrderBy>,
     computable: Computable,
     /// In the order of time within each batch, and of arrival from batch to batch and among what is equal.
     batches: Vec<(RecordBatch, Int64Array)>,
-    pub(super) watermark: EventTime,
+    pub(in crate::operators) watermark: EventTime,
 }
 
 impl Waiting {
-    pub(super) fn new(schema: SchemaRef, order_by: Vec<OrderBy>, computable: Computable) -> Self {
+    pub(in crate::operators) fn new(schema: SchemaRef, order_by: Vec<OrderBy>, computable: Computable) -> Self {
         Self { schema, order_by, computable, batches: Vec::new(), watermark: EventTime::MIN }
     }
 
     /// Takes rows whose expressions can be computed and that are not late.
-    pub(super) fn take(&mut self, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
+    pub(in crate::operators) fn take(&mut self, rows: &RecordBatch, times: Option<&Int64Array>) -> Result<Taken> {
         let Computed { rows, times: Some(times), rejected } = self.computable.check(rows, times)? else {
             return Ok(Taken::default());
         };
@@ -59,7 +59,7 @@ impl Waiting {
 
     /// Takes out the rows that event time has passed, in the order of ORDER BY; what is equal in it stays in the order
     /// in which it came.
-    pub(super) fn ready(&mut self) -> Result<Option<(RecordBatch, Int64Array)>> {
+    pub(in crate::operators) fn ready(&mut self) -> Result<Option<(RecordBatch, Int64Array)>> {
         let (mut ready, mut still) = (Vec::new(), Vec::new());
         for (rows, times) in self.batches.drain(..) {
             let passed = match self.watermark {
@@ -80,7 +80,11 @@ impl Waiting {
         }
         let rows = concat_batches(&self.schema, ready.iter().map(|(rows, _)| rows))?;
         let times: Vec<i64> = ready.iter().flat_map(|(_, times)| times.values().iter().copied()).collect();
-        let is_by_time = matches!(self.order_by.as_slice(), [(_, options)] if !options.descending);
+        let is_by_time = match self.order_by.as_slice() {
+            [] => true,
+            [(_, options)] => !options.descending,
+            _ => false,
+        };
         let order = if is_by_time {
             let mut order: Vec<(i64, u32)> = times.iter().copied().zip(0..).collect();
             order.sort_unstable();
@@ -96,16 +100,16 @@ impl Waiting {
         Ok(Some((rows, times)))
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::operators) fn len(&self) -> usize {
         self.batches.iter().map(|(_, times)| times.len()).sum()
     }
 
     /// Bytes of memory. A batch of which a part has gone is there as a whole.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::operators) fn bytes(&self) -> usize {
         self.batches.iter().map(|(rows, _)| rows.get_array_memory_size()).sum()
     }
 
-    pub(super) fn save(&self, saver: &mut Saver) -> Result<()> {
+    pub(in crate::operators) fn save(&self, saver: &mut Saver) -> Result<()> {
         saver.value("watermark", &self.watermark.0)?;
         let rows = concat_batches(&self.schema, self.batches.iter().map(|(rows, _)| rows))?;
         let times: Int64Array = self.batches.iter().flat_map(|(_, times)| times.values().iter().copied()).collect();
@@ -115,7 +119,7 @@ impl Waiting {
         Ok(())
     }
 
-    pub(super) fn load(&mut self, saved: &mut Saved) -> Result<()> {
+    pub(in crate::operators) fn load(&mut self, saved: &mut Saved) -> Result<()> {
         let watermark = EventTime(saved.value("watermark")?);
         for chunk in saved.chunks("waiting") {
             let (rows, times) = without_times(&chunk.rows, &self.schema)?;
@@ -127,7 +131,7 @@ impl Waiting {
 }
 
 /// The ORDER BY columns of some rows.
-pub(super) fn order_columns(order_by: &[OrderBy], rows: &RecordBatch) -> Result<Vec<SortColumn>> {
+pub(in crate::operators) fn order_columns(order_by: &[OrderBy], rows: &RecordBatch) -> Result<Vec<SortColumn>> {
     let column = |(expr, options): &OrderBy| {
         let values = expr.evaluate(rows)?.into_array(rows.num_rows())?;
         Ok(SortColumn { values, options: Some(*options) })
@@ -136,19 +140,19 @@ pub(super) fn order_columns(order_by: &[OrderBy], rows: &RecordBatch) -> Result<
 }
 
 /// Rows with their times as a column behind them.
-pub(super) fn with_times(rows: &RecordBatch, times: Int64Array) -> Result<RecordBatch> {
+pub(in crate::operators) fn with_times(rows: &RecordBatch, times: Int64Array) -> Result<RecordBatch> {
     let columns = rows.columns().iter().cloned().chain([Arc::new(times) as ArrayRef]).collect();
     Ok(RecordBatch::try_new(timed_schema(&rows.schema()), columns)?)
 }
 
-pub(super) fn timed_schema(schema: &SchemaRef) -> SchemaRef {
+pub(in crate::operators) fn timed_schema(schema: &SchemaRef) -> SchemaRef {
     let time = Arc::new(Field::new("time", DataType::Int64, false));
     Arc::new(Schema::new(schema.fields().iter().cloned().chain([time]).collect::<Vec<_>>()))
 }
 
-pub(super) fn without_times(rows: &RecordBatch, schema: &SchemaRef) -> Result<(RecordBatch, Int64Array)> {
-    let (times, columns) = rows.columns().split_last().ok_or_else(|| damaged("rows of OVER have no times"))?;
-    let times = times.as_primitive_opt::<Int64Type>().ok_or_else(|| damaged("rows of OVER have no times"))?;
+pub(in crate::operators) fn without_times(rows: &RecordBatch, schema: &SchemaRef) -> Result<(RecordBatch, Int64Array)> {
+    let (times, columns) = rows.columns().split_last().ok_or_else(|| damaged("rows have no times"))?;
+    let times = times.as_primitive_opt::<Int64Type>().ok_or_else(|| damaged("rows have no times"))?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     let rows = RecordBatch::try_new_with_options(Arc::clone(schema), columns.to_vec(), &options)?;
     Ok((rows, times.clone()))
