@@ -9,7 +9,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("core", &[]),
     ("analytics", &[]),
     ("local-kinesis", &[]),
-    ("sql", &["core"]),
+    ("sql", &["analytics", "core"]),
     ("engine", &["analytics", "core", "sql"]),
     ("connectors", &["core", "local-kinesis"]),
     ("millstream", &["core", "sql", "engine", "connectors", "local-kinesis"]),

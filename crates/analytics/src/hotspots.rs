@@ -7,6 +7,7 @@
 //! the window, and not one for each pair.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,28 @@ pub struct HotspotParameters {
     pub min_points: u32,
     /// Coordinates of a point.
     pub dimensions: usize,
+}
+
+impl HotspotParameters {
+    /// Refuses what is out of the ranges above.
+    pub fn check(&self) -> Result<(), BadParameter> {
+        check("window_size", self.window_size, 100..=1000)?;
+        check("min_points", self.min_points, 2..=self.window_size)?;
+        if self.scan_radius > 0.0 && self.scan_radius.is_finite() {
+            return Ok(());
+        }
+        let value = self.scan_radius.to_string();
+        Err(BadParameter { name: "scan_radius", value, range: "above 0".to_owned() })
+    }
+}
+
+/// A radius that is not a number is refused.
+impl Eq for HotspotParameters {}
+
+impl Hash for HotspotParameters {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.window_size, self.scan_radius.to_bits(), self.min_points, self.dimensions).hash(state);
+    }
 }
 
 /// A region where points are dense.
@@ -69,12 +92,7 @@ struct Point {
 
 impl Hotspots {
     pub fn new(parameters: HotspotParameters) -> Result<Self, BadParameter> {
-        check("window_size", parameters.window_size, 100..=1000)?;
-        check("min_points", parameters.min_points, 2..=parameters.window_size)?;
-        if !(parameters.scan_radius > 0.0 && parameters.scan_radius.is_finite()) {
-            let value = parameters.scan_radius.to_string();
-            return Err(BadParameter { name: "scan_radius", value, range: "above 0".to_owned() });
-        }
+        parameters.check()?;
         Ok(Self { parameters, points: VecDeque::new(), oldest: 0 })
     }
 

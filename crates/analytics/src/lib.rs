@@ -1,7 +1,7 @@
 //! Algorithms over streams: each takes one item after the other, keeps a state of bounded size, and can save it.
 //!
-//! Pure: no clock, no I/O, no chance but from a seed that is given, so that the same items give the same answers, on
-//! every machine and after every restart. No SQL either: the engine's operators bring rows here and answers back.
+//! Pure: no clock, no I/O, no chance but from a seed that is given, so that the same items give the same answers,
+//! after a restart too. No SQL either: the engine's operators bring rows here and answers back.
 
 mod distinct_count;
 mod hotspots;

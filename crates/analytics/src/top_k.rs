@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::saved::{self, LoadError};
 
-/// As many as AWS counts distinct items exactly; with short items about a megabyte.
-const COUNTERS: usize = 10_000;
+const COUNTERS: usize = TopK::ITEMS_MAX;
 
 /// What a counter takes besides its item's bytes: the entry of the map with its spare room, and that of the heap.
 const COUNTER_BYTES: usize = 96;
@@ -55,6 +54,10 @@ pub struct TopK {
 }
 
 impl TopK {
+    /// How many items can be told. As many as AWS counts exactly where it counts distinct ones; with short items they
+    /// take about a megabyte.
+    pub const ITEMS_MAX: usize = 10_000;
+
     pub fn add(&mut self, item: &[u8]) {
         self.taken += 1;
         if let Some(counter) = self.counters.get_mut(item) {

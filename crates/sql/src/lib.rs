@@ -33,7 +33,7 @@ pub use effect::{Effect, Lookup, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
 pub use functions::defined::Function;
-pub use in_order::{InOrder, InOrderFunction};
+pub use in_order::{Explained, InOrder, InOrderFunction};
 pub use parse::{QueryAction, ShowKind, StartFrom, Statement, Unreadable, parse, parse_each};
 pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, InOrderStage, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime,

@@ -27,7 +27,7 @@ use scoring::Sides;
 const COORDINATE_MAX: f64 = 1e150;
 
 /// What `RANDOM_CUT_FOREST` takes, with the ranges of AWS.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ForestParameters {
     /// 1 to 1000.
     pub trees: u32,
@@ -94,11 +94,7 @@ struct SavedForest {
 
 impl RandomCutForest {
     pub fn new(parameters: ForestParameters) -> Result<Self, BadParameter> {
-        check("trees", parameters.trees, 1..=1000)?;
-        check("sample_size", parameters.sample_size, 10..=1000)?;
-        check("time_decay", parameters.time_decay, 1..=i32::MAX.unsigned_abs())?;
-        check("shingle", parameters.shingle, 1..=30)?;
-        check("dimensions", parameters.dimensions, 1..=30)?;
+        parameters.check()?;
         let mut seeds = Random::new(parameters.seed);
         let trees = (0..parameters.trees)
             .map(|_| SampledTree::new(parameters.shingle_len(), Random::new(seeds.next())))
@@ -203,6 +199,15 @@ impl RandomCutForest {
 }
 
 impl ForestParameters {
+    /// Refuses what is out of the ranges above.
+    pub fn check(&self) -> Result<(), BadParameter> {
+        check("trees", self.trees, 1..=1000)?;
+        check("sample_size", self.sample_size, 10..=1000)?;
+        check("time_decay", self.time_decay, 1..=i32::MAX.unsigned_abs())?;
+        check("shingle", self.shingle, 1..=30)?;
+        check("dimensions", self.dimensions, 1..=30)
+    }
+
     fn shingle_len(&self) -> usize {
         self.dimensions as usize * self.shingle as usize
     }

@@ -8,20 +8,29 @@
 //! in CLOSE must be given whole, by one call of [`Output::give`].
 
 mod batch;
+mod count_distinct_items;
 mod distinct_in_order;
+mod group_rank;
+mod hotspots;
 mod in_time;
 mod kept;
 mod lead;
+mod points;
+mod random_cut_forest;
 mod sets;
 mod sort_in_order;
 mod sort_within;
 mod stagger;
+mod state_bytes;
+mod top_k_items;
+mod tumbling;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
+use millstream_analytics::DistinctCount;
 use millstream_core::EventTime;
 use millstream_sql::{InOrderFunction, InOrderStage, Leaf};
 
@@ -71,6 +80,26 @@ fn logic(function: &InOrderFunction, columns: &[usize], input: &SchemaRef) -> Re
         }
         InOrderFunction::Stagger { length } => Box::new(stagger::Stagger::new(input, columns[1..].to_vec(), *length)?),
         InOrderFunction::Sets => Box::new(sets::Sets::new(input, columns[1..].to_vec())),
+        InOrderFunction::RandomCutForest { parameters, explained } => {
+            let columns = columns[1..].to_vec();
+            Box::new(random_cut_forest::Forest::new(&input, columns, parameters.clone(), *explained)?)
+        }
+        InOrderFunction::Hotspots { parameters } => {
+            Box::new(hotspots::HotspotsOfRows::new(columns[1..].to_vec(), parameters.clone())?)
+        }
+        InOrderFunction::TopKItems { k, length } => {
+            let data_type = input.field(columns[1]).data_type().clone();
+            let none = top_k_items::TopItems::new(*k as usize, data_type);
+            Box::new(tumbling::Tumbling::new(columns[1], *length, none))
+        }
+        InOrderFunction::CountDistinctItems { length } => {
+            Box::new(tumbling::Tumbling::new(columns[1], *length, DistinctCount::default()))
+        }
+        InOrderFunction::GroupRank { is_descending, is_last_first, output_max, .. } => {
+            let (is_descending, is_last_first) = (*is_descending, *is_last_first);
+            let output_max = *output_max as usize;
+            Box::new(group_rank::GroupRank { by: columns[1], is_descending, is_last_first, output_max })
+        }
     })
 }
 
