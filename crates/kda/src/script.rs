@@ -307,7 +307,22 @@ fn is_word(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Line breaks and tabs as options have them.
+/// Line breaks, tabs and backslashes as options have them. Where a description has `\n` as two letters, it means one.
 fn escaped(delimiter: &str) -> String {
-    delimiter.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+    let plain = delimiter.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t");
+    plain.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiters_are_escaped() {
+        for (given, option) in
+            [("\n", r"\n"), (r"\n", r"\n"), ("\r\n", r"\r\n"), ("\t", r"\t"), ("|", "|"), (r"\|", r"\\|"), ("'", "'")]
+        {
+            assert_eq!(escaped(given), option);
+        }
+    }
 }

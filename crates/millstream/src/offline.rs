@@ -66,7 +66,9 @@ impl Connectors for Offline {
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
         if PRINTED.contains(&connector(table)) {
-            return Ok(Box::new(Printed { table: table.name.clone(), printed: self.printed.clone() }));
+            // Rows of an application's stream are shown under the stream's name, whatever the table has to be called.
+            let shown = table.options.get("kda.stream").unwrap_or(&table.name);
+            return Ok(Box::new(Printed { table: shown.to_owned(), printed: self.printed.clone() }));
         }
         self.registry.sink(table, query)
     }
