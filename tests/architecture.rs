@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use crate::harness::repository;
 
 /// Each crate and the crates of ours that it may depend on.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("core", &[]),
+    ("analytics", &[]),
     ("local-kinesis", &[]),
     ("kda", &[]),
-    ("sql", &["core"]),
-    ("engine", &["core", "sql"]),
+    ("sql", &["analytics", "core"]),
+    ("engine", &["analytics", "core", "sql"]),
     ("connectors", &["core", "local-kinesis"]),
     ("millstream", &["core", "sql", "engine", "connectors", "local-kinesis", "kda"]),
 ];

@@ -121,7 +121,7 @@ fn without_errors_the_query_ends_with_the_others() {
     let script = format!("{TABLE}INSERT INTO dead_letters SELECT * FROM error_stream");
     let good = json!({"stream": "s", "arrival": 1000, "data": {"n": 1, "ts": 1000}}).to_string();
     let run = stream(&script, &good, Cut::default()).unwrap();
-    assert_eq!(run.results["dead_letters"], [] as [Value; 0]);
+    assert!(!run.results.contains_key("dead_letters"), "nothing was printed");
 }
 
 /// The registry, where the table `slow` takes rows while its gate is open.
@@ -247,16 +247,23 @@ async fn a_slow_sink_of_errors_holds_nobody_up_and_is_told_what_it_has_missed() 
     let service = Service::start().await;
     service.execute(&format!("{SLOW} INSERT INTO slow SELECT message FROM error_stream")).await;
     service.gate.send_replace(false);
-    // Each is kept with 48 KiB: together more than a reader may be behind.
-    let bad = |number: usize| format!("{{\"n\":\"{number} {}\"}}", "x".repeat(60_000));
-    let (rounds, records) = (60, 30);
-    for round in 0..rounds {
-        service
-            .put((0..records).map(|record| bad(round * records + record)).chain([format!("{{\"n\":{round}}}")]))
-            .await;
+    // What waits for the sink is bounded in batches: these fill its queue, one after another.
+    let small = 150;
+    for number in 0..small {
+        service.put([format!("bad {number}")]).await;
+        let told = || service.engine.table("error_stream").unwrap().row_count();
+        service.until(|| told() > number, "the error is told").await;
     }
-    service.until(|| service.good() == rounds, "other queries go on").await;
-    service.until(|| service.engine.errors_lost() > 0, "what is lost is counted").await;
+    // What waits for the reader is bounded in bytes: a record is kept with 48 KiB.
+    let bad = |number: usize| format!("{{\"n\":\"{number} {}\"}}", "x".repeat(60_000));
+    let (mut rounds, records) = (0, 30);
+    while service.engine.errors_lost() == 0 {
+        assert!(rounds < 300, "what a reader cannot take is lost");
+        let numbers = rounds * records..(rounds + 1) * records;
+        service.put(numbers.map(bad).chain([format!("{{\"n\":{rounds}}}")])).await;
+        rounds += 1;
+        service.until(|| service.good() == rounds, "other queries go on").await;
+    }
     service.gate.send_replace(true);
     let counted = || {
         let lost = |message: &str| message.split(' ').next().unwrap().parse::<usize>().unwrap();
@@ -265,7 +272,9 @@ async fn a_slow_sink_of_errors_holds_nobody_up_and_is_told_what_it_has_missed() 
             taken.iter().partition(|message| message.contains("came faster than they were read"));
         (errors.len(), notices.into_iter().map(|notice| lost(notice)).sum::<usize>())
     };
-    service.until(|| counted().0 + counted().1 == rounds * records, "each error is there, or told to be lost").await;
+    service
+        .until(|| counted().0 + counted().1 == small + rounds * records, "each error is there, or told to be lost")
+        .await;
     assert_eq!(counted().1 as u64, service.engine.errors_lost());
     // It goes on as before.
     let before = counted().0;

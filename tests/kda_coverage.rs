@@ -78,7 +78,7 @@ fn table(constructs: &Constructs, cases: &BTreeMap<String, Vec<String>>) -> Stri
                 (None, Some(file)) => format!("[{file}](../{file})"),
                 (None, None) => String::new(),
             };
-            writeln!(text, "| {} | {places} |", what.replace('|', "\\|")).unwrap();
+            writeln!(text, "| {} | {places} |", what.replace('|', "\\|").replace('*', "\\*")).unwrap();
         }
     }
     text + "\n"

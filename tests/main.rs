@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod aggregates;
+mod analytics;
 mod architecture;
 mod checkpoints;
 mod crashes;
@@ -11,6 +12,7 @@ mod docs;
 mod error_stream;
 mod functions;
 mod harness;
+mod in_order;
 mod kda_cases;
 mod kda_coverage;
 mod kinesis_fan_out;

@@ -27,6 +27,12 @@ const REFUSED: &[(&str, &str, (u64, u64), &str)] = &[
     ("CREATE MATERIALIZED VIEW m AS SELECT k FROM clicks", "E14", (1, 1), "INSERT INTO"),
     ("SELECT k FROM clicks", "E14", (1, 1), "INSERT INTO"),
     (
+        "INSERT INTO archive SELECT k, n FROM TABLE(DISTINCT_IN_ORDER(TABLE clicks, DESCRIPTOR(ts), DESCRIPTOR(n), DESCRIPTOR(k)))",
+        "E14",
+        (1, 1),
+        "without leases",
+    ),
+    (
         "INSERT INTO archive SELECT url, count(*) FROM TABLE(TUMBLE(TABLE clicks, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, url",
         "E14",
         (1, 1),

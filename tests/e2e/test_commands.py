@@ -26,6 +26,22 @@ def test_run_prints_the_expected_rows_of_every_query(topic, mode):
     assert stats["rows_out"] > 0 and stats["seconds"] > 0
 
 
+@pytest.mark.parametrize("mode", [[], ["--batch"]], ids=["stream", "batch"])
+def test_rows_that_a_blackhole_swallows_are_counted(tmp_path, mode):
+    script, replay = tmp_path / "script.sql", tmp_path / "replay.ndjson"
+    script.write_text(
+        "CREATE TABLE a (n BIGINT) WITH ('connector' = 'stream', 'format' = 'json');\n"
+        "CREATE TABLE b (n BIGINT) WITH ('connector' = 'blackhole');\n"
+        "INSERT INTO b SELECT n FROM a WHERE n > 1;\n"
+    )
+    lines = ({"stream": "a", "arrival": "2026-01-01T00:00:00Z", "key": "k", "data": {"n": n}} for n in range(5))
+    replay.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ran = command("run", script, "--replay", replay, "--stats", *mode)
+    assert (ran.returncode, ran.stdout) == (0, ""), ran.stderr
+    stats = json.loads(ran.stderr.splitlines()[-1])
+    assert (stats["rows_in"], stats["rows_out"]) == (5, 3)
+
+
 def test_run_fails_with_the_place_of_a_mistake(tmp_path):
     script = tmp_path / "wrong.sql"
     script.write_text(TABLE.strip() + "\nSELECT nope FROM events;\n")

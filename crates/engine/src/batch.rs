@@ -21,7 +21,8 @@ use millstream_core::{
 };
 use millstream_sql::{
     Catalog, ContinuousQuery, Effect, InOrder, Leaf, LeafColumn, Operator, Relation, Session, SqlError, SystemTable,
-    Table, Target, WindowAssign, WindowBound, apply, is_reference_scan, parse, relation_of,
+    Table, Target, WindowAssign, WindowBound, apply, in_arrival_order, is_reference_scan, parse, relation_of,
+    window_function,
 };
 
 use crate::close::ClosePlan;
@@ -241,6 +242,14 @@ fn run_plan(
     plan: LogicalPlan,
     sources: &Sources,
 ) -> Result<Vec<RecordBatch>, SqlError> {
+    let in_arrival = |node: &LogicalPlan| match node {
+        LogicalPlan::Window(window) => window.window_expr.iter().filter_map(window_function).any(in_arrival_order),
+        _ => false,
+    };
+    if plan.exists(|node| Ok(in_arrival(node)))? {
+        let error = SqlError::new("a batch run has no order of arrival, and an OVER is in_arrival_order");
+        return Err(error.hint("run it without --batch"));
+    }
     let optimized = session.optimize(plan)?;
     let physical = physical_plan(session, &optimized, BatchLeaves { sources: sources.clone() })?;
     Ok(run(session, runtime, &physical)?)

@@ -43,7 +43,7 @@ impl Connectors for WithErrors {
         if table.name != ERROR_STREAM {
             return self.host.decoder(table);
         }
-        Ok(Box::new(FaultDecoder(Arc::clone(&table.schema))))
+        Ok(Box::new(FaultDecoder::new(Arc::clone(&table.schema))))
     }
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {

@@ -2,13 +2,14 @@
 //! each with its length before it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use millstream_core::{Chunk, Decoded, Decoder, EventTime, FormatError};
 
-use crate::errors::{Fault, columns_after_time};
+use crate::errors::{DATA_ROW, Fault, columns_after_time};
 
 /// In the place of a length: there is no value.
 const ABSENT: u32 = u32::MAX;
@@ -69,13 +70,26 @@ fn read(mut payload: &[u8]) -> Option<Fault> {
 }
 
 /// Payloads to the columns of `error_stream` behind `error_time`, which is the arrival.
-pub(crate) struct FaultDecoder(pub(crate) SchemaRef);
+pub(crate) struct FaultDecoder {
+    schema: SchemaRef,
+    with_data_row: bool,
+}
+
+impl FaultDecoder {
+    pub(crate) fn new(schema: SchemaRef) -> Self {
+        Self { schema, with_data_row: true }
+    }
+}
 
 impl Decoder for FaultDecoder {
+    fn want(&mut self, columns: &[bool]) {
+        self.with_data_row = columns.get(DATA_ROW).copied().unwrap_or(true);
+    }
+
     fn decode(&mut self, chunk: &Chunk) -> Result<Decoded, FormatError> {
         let faults = chunk.data.iter().map(|payload| payload.and_then(read)).collect::<Option<Vec<Fault>>>();
         let faults = faults.ok_or_else(|| ArrowError::ParseError("a payload of error_stream is damaged".to_owned()))?;
-        let rows = RecordBatch::try_new(self.0.clone(), columns_after_time(&faults))?;
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns_after_time(&faults, self.with_data_row))?;
         Ok(Decoded { rows, records: None, rejected: Vec::new() })
     }
 }

@@ -225,11 +225,11 @@ impl Follower {
         let shared = &*self.log.shared;
         let mut state = shared.lock();
         // The clock was set back between two processes.
-        state.next = state.next.max(position + 1);
+        state.next = state.next.max(position.saturating_add(1));
         let (first, now) = (state.first, state.now);
         let Some(queue) = state.queues.get_mut(&self.queue) else { return };
         queue.told.retain(|told| told.number > position);
-        let missed = self.since.saturating_sub(position + 1);
+        let missed = self.since.saturating_sub(position.saturating_add(1));
         if position >= first && missed > 0 {
             shared.lost.add(missed);
             let fault = Arc::new(Fault::of_lost_rows(missed));

@@ -259,6 +259,7 @@ impl RunningStage {
             }
             Given::Parts { .. } => return Err(DataFusionError::Internal("the parts of a window at once".to_owned())),
             Given::Rows(leaves) => Emitted::Append(self.run_close(leaves, &|| "rows".to_owned(), broken)?),
+            Given::Sets(sets) => Emitted::Append(self.close_sets(&sets, broken)?),
             Given::Changed { rows, keys } => {
                 let rows = self.run_close(vec![rows], &|| "changed rows".to_owned(), broken)?;
                 let kept: Vec<ArrayRef> = key.iter().map(|column| Arc::clone(rows.column(*column))).collect();
@@ -274,6 +275,19 @@ impl RunningStage {
                 Emitted::Update { rows: RecordBatch::new_empty(self.close.schema()), gone: Some(keys) }
             }
         })
+    }
+
+    /// Runs CLOSE over all sets at once, or over each by itself: one that it fails on must not take others away.
+    fn close_sets(&self, sets: &[RecordBatch], broken: &mut Vec<Broken>) -> Result<RecordBatch> {
+        let what = || "rows of a set".to_owned();
+        let Some(first) = sets.first() else { return Ok(RecordBatch::new_empty(self.close.schema())) };
+        let mut failed = Vec::new();
+        let rows = self.run_close(vec![concat_batches(&first.schema(), sets)?], &what, &mut failed)?;
+        if failed.is_empty() {
+            return Ok(rows);
+        }
+        let each = sets.iter().map(|set| self.run_close(vec![set.clone()], &what, broken));
+        Ok(concat_batches(&self.close.schema(), &each.collect::<Result<Vec<_>>>()?)?)
     }
 
     /// Runs CLOSE. What a row's values make fail, such as a division by zero, takes that row away and no other; where

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::SystemClock;
 use crate::config;
-use crate::offline::Offline;
+use crate::offline::{Offline, is_printed};
 use crate::printer::Printer;
 use crate::scripts::{self, Scripts};
 use crate::select::{ordered_by, page};
@@ -41,6 +41,8 @@ pub(crate) struct Counts {
     pub(crate) bytes: u64,
     pub(crate) late: u64,
     pub(crate) rejected: u64,
+    /// Rows of results for sinks that are not printed.
+    pub(crate) unprinted: u64,
 }
 
 /// Names of the rows of SELECTs: `select`, `select_2`, …; their columns differ.
@@ -74,13 +76,19 @@ impl BoundedRun<'_> {
         let ran = tokio::task::spawn_blocking(move || run_batch(connectors.as_ref(), clock, &script, &runtime)).await;
         let ran = ran.context("the batch run broke off")?;
         let ran = ran.map_err(|error| anyhow!("{}", scripts::located(self.name, &error)))?;
+        let mut unprinted = 0;
         // A blackhole swallows here as it does on a stream; every other result is printed.
-        for result in ran.results.iter().filter(|result| result.connector.as_deref() != Some("blackhole")) {
+        for result in &ran.results {
+            let is_swallowed = result.connector.as_deref() == Some("blackhole");
             for rows in &result.rows {
-                printer.print(&result.table, rows)?;
+                if is_swallowed {
+                    unprinted += rows.num_rows() as u64;
+                } else {
+                    printer.print(&result.table, rows)?;
+                }
             }
         }
-        Ok(Counts { records: ran.records, bytes: ran.bytes, late: 0, rejected: ran.rejected })
+        Ok(Counts { records: ran.records, bytes: ran.bytes, late: 0, rejected: ran.rejected, unprinted })
     }
 
     /// Runs the script on worker threads and prints results as they come.
@@ -214,6 +222,7 @@ fn print_all<W: Write>(printer: &mut Printer<W>, table: &str, batches: &[RecordB
 /// Records are counted once, whatever reads them; rows that a query could not use are its own.
 fn counts(engine: &Engine) -> Counts {
     let sources = engine.sources();
+    let catalog = engine.catalog();
     let mut counts = Counts::default();
     // Errors are counted where they are made.
     for (_, source) in sources.iter().filter(|(name, _)| name != ERROR_STREAM) {
@@ -226,6 +235,10 @@ fn counts(engine: &Engine) -> Counts {
         let undecodable: u64 = read.map(|(_, source)| source.rejected.get()).sum();
         counts.rejected += query.stats.rejected.get().saturating_sub(undecodable);
         counts.late += query.stats.late.get();
+        let mut sink = catalog.tables().filter(|table| query.sink.as_ref() == Some(&table.decl.name));
+        if sink.any(|table| !is_printed(&table.decl)) {
+            counts.unprinted += query.stats.rows_out.get();
+        }
     }
     counts
 }

@@ -46,6 +46,11 @@ fn connector(table: &TableDecl) -> &str {
     table.options.get("connector").unwrap_or_default()
 }
 
+/// Whether rows for this table are printed.
+pub(crate) fn is_printed(table: &TableDecl) -> bool {
+    PRINTED.contains(&connector(table))
+}
+
 impl Connectors for Offline {
     fn check(&self, table: &TableDecl) -> Result<Roles, OptionError> {
         let roles = self.registry.check(table)?;
@@ -65,7 +70,7 @@ impl Connectors for Offline {
     }
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
-        if PRINTED.contains(&connector(table)) {
+        if is_printed(table) {
             // Rows of an application's stream are shown under the stream's name, whatever the table has to be called.
             let shown = table.options.get("kda.stream").unwrap_or(&table.name);
             return Ok(Box::new(Printed { table: shown.to_owned(), printed: self.printed.clone() }));

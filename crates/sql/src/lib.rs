@@ -34,13 +34,13 @@ pub use effect::{Effect, Lookup, apply};
 pub use error::{Code, Position, SqlError};
 pub use explain::{Graph, Node, explain, graph};
 pub use functions::defined::Function;
-pub use in_order::{InOrder, InOrderFunction};
+pub use in_order::{Explained, InOrder, InOrderFunction, Reach};
 pub use parse::{QueryAction, ShowKind, StartFrom, Statement, Unreadable, parse, parse_each};
 pub use pipeline::{
     Column as LeafColumn, Feed, Gives, Hot, InOrderStage, Input, IntervalJoin, Leaf, Operator, Over, Pipeline, RowTime,
     Stage, Top, Warning, WindowBound,
 };
-pub use plan::{LeafNode, Sharded, is_reference_scan, window_function};
+pub use plan::{LeafNode, Sharded, in_arrival_order, is_reference_scan, window_function};
 pub use session::{CatalogSource, Session, relation_of};
 pub use signature::{Signature, signature};
 pub use window::{WINDOW_COLUMNS, WindowAssign};

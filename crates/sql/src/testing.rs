@@ -49,6 +49,11 @@ impl Clock for Stopped {
     }
 }
 
+/// A session whose clock stands still.
+pub(crate) fn session() -> Result<Session, SqlError> {
+    Session::new(Arc::new(Stopped))
+}
+
 /// A script's effects, in a session of its own.
 pub(crate) fn effects(script: &str) -> Result<Vec<Effect>, SqlError> {
     effects_in(&mut Catalog::default(), script)
@@ -56,7 +61,7 @@ pub(crate) fn effects(script: &str) -> Result<Vec<Effect>, SqlError> {
 
 /// A script's effects on a catalog.
 pub(crate) fn effects_in(catalog: &mut Catalog, script: &str) -> Result<Vec<Effect>, SqlError> {
-    let session = Session::new(Arc::new(Stopped))?;
+    let session = session()?;
     parse(script)?.iter().map(|statement| apply(&session, &Unconnected, catalog, statement)).collect()
 }
 

@@ -7,6 +7,6 @@ def expected(records):
     yield "DAYS", {"D": "1999-12-31T00:00:00.000"}
     yield "DAYS", {"D": None}
     # The day is the first.
-    yield "MONTHS", {"M": "2026-02-01T00:00:00.000"}
-    yield "MONTHS", {"M": "2026-02-01T00:00:00.000"}
-    yield "NOON", {"N": "1970-01-01T12:30:00.000"}
+    yield "TIMES", {"T": "2026-02-01T00:00:00.000"}
+    yield "TIMES", {"T": "2026-02-01T00:00:00.000"}
+    yield "TIMES", {"T": "1970-01-01T12:30:00.000"}

@@ -59,6 +59,23 @@ fn short_float(text: &str) -> Option<f64> {
 /// half away from zero; what needs more than `precision` digits is refused.
 pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     let (digits, found) = scaled(text)?;
+    rescaled(digits, found, precision, scale)
+}
+
+/// As [`decimal`], but refuses a number with further digits.
+pub(crate) fn exact_decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
+    let (mut digits, mut found) = scaled(text)?;
+    while found > i32::from(scale) && digits != 0 {
+        if digits % 10 != 0 {
+            return None;
+        }
+        (digits, found) = (digits / 10, found - 1);
+    }
+    rescaled(digits, found, precision, scale)
+}
+
+/// `digits / 10^found` in units of `1 / 10^scale`.
+fn rescaled(digits: i128, found: i32, precision: u8, scale: i8) -> Option<i128> {
     let by = i32::from(scale) - found;
     let value = if by >= 0 {
         if digits == 0 { 0 } else { digits.checked_mul(10i128.checked_pow(by.unsigned_abs())?)? }
@@ -76,16 +93,6 @@ pub(crate) fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
         }
     };
     (value.unsigned_abs() < 10u128.checked_pow(u32::from(precision))?).then_some(value)
-}
-
-/// As [`decimal`], but refuses a number with further digits.
-pub(crate) fn exact_decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
-    let (mut digits, mut found) = scaled(text)?;
-    while found > 0 && digits % 10 == 0 {
-        (digits, found) = (digits / 10, found - 1);
-    }
-    let has_more = digits != 0 && found > i32::from(scale);
-    if has_more { None } else { decimal(text, precision, scale) }
 }
 
 /// A number as `digits / 10^scale`. Refuses what has more digits than fit.

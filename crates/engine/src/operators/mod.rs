@@ -152,6 +152,8 @@ pub(crate) enum Given {
     Parts { window: Window, parts: Box<Parts>, is_final: bool },
     /// Rows that will not change, a batch for each leaf.
     Rows(Vec<RecordBatch>),
+    /// Sets of rows that will not change; what groups them tells one from another.
+    Sets(Vec<RecordBatch>),
     /// Rows that are new or changed, and the keys by which they are found.
     Changed { rows: RecordBatch, keys: Vec<ArrayRef> },
     /// The keys of rows that are gone.

@@ -51,7 +51,7 @@ pub(super) async fn run_text(name: &str, script: &str, flags: &OverFlags, is_bat
     } else {
         run.stream(config::workers(flags.workers)?, &mut printer).await?
     };
-    let rows_out = printer.rows();
+    let rows_out = printer.rows() + counts.unprinted;
     printer.finish()?;
     if counts.rejected + counts.late > 0 && !flags.stats {
         let Counts { rejected, late, .. } = counts;

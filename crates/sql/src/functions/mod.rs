@@ -1,5 +1,6 @@
 //! Functions of our own, found by name like DataFusion's. One file a family; users' own are in `defined`.
 
+pub(crate) mod arrival;
 pub(crate) mod defined;
 
 mod calendar;
@@ -8,6 +9,7 @@ mod geography;
 mod json;
 mod json_operators;
 mod json_path;
+mod kda;
 mod polygon;
 mod text;
 mod time;
@@ -25,9 +27,11 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry, clock: &Arc<dyn Cloc
     for function in all(clock) {
         registry.register_udf(function)?;
     }
+    kda::register(registry)?;
     registry.register_expr_planner(Arc::new(json_operators::JsonOperators))
 }
 
 fn all(clock: &Arc<dyn Clock>) -> Vec<Arc<ScalarUDF>> {
-    [calendar::all(), clock::all(clock), geography::all(), json::all(), text::all(), time::all()].concat()
+    [arrival::all(), calendar::all(), clock::all(clock), geography::all(), json::all(), text::all(), time::all()]
+        .concat()
 }

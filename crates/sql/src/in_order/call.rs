@@ -1,8 +1,10 @@
 //! Calls of functions over rows in order in FROM. The first argument is `TABLE t`, which PARTITION BY may follow, or a
 //! subquery in parentheses; the others are columns as `DESCRIPTOR(a, b)` and literals, by position.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
+use datafusion::common::DFSchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan};
@@ -11,21 +13,21 @@ use datafusion::sql::sqlparser::ast::{
 };
 use millstream_core::Duration;
 
-use super::{InOrder, InOrderFunction};
+use super::{InOrder, InOrderFunction, Reach, analytics};
 use crate::window::{interval_ms, partition_keys};
 use crate::{Position, SqlError};
 
 /// A function: its name, how to write it, and how its arguments are read.
-struct Form {
-    name: &'static str,
-    example: &'static str,
-    read: fn(&mut Arguments) -> Read,
+pub(super) struct Form {
+    pub(super) name: &'static str,
+    pub(super) example: &'static str,
+    pub(super) read: fn(&mut Arguments) -> Read,
 }
 
 /// The function, and its columns, of which the first is the time.
-type Read = Result<(InOrderFunction, Vec<Expr>), SqlError>;
+pub(super) type Read = Result<(InOrderFunction, Vec<Expr>), SqlError>;
 
-const FORMS: [Form; 6] = [
+const FORMS: [Form; 7] = [
     Form {
         name: "STAGGER",
         example: "write TABLE(STAGGER(TABLE events PARTITION BY user_id, DESCRIPTOR(event_time), INTERVAL '1' MINUTE))",
@@ -81,6 +83,23 @@ const FORMS: [Form; 6] = [
         },
     },
     Form {
+        name: "PAIRS",
+        example: "write TABLE(PAIRS((SELECT … FROM a UNION ALL SELECT … FROM b), DESCRIPTOR(event_time), DESCRIPTOR(side), \
+               DESCRIPTOR(a1, a2), '10 rows', '60000 ms'))",
+        read: |arguments| {
+            let (time, side) = (arguments.column()?, arguments.column()?);
+            let columns = [vec![time, side], arguments.columns()?].concat();
+            let mut window = || {
+                let text = arguments.text("the windows of both sides")?;
+                Reach::parse(&text).ok_or_else(|| {
+                    let error = SqlError::new(format!("`{text}` is no window"));
+                    error.hint("windows are so many rows, '10 rows', or so long, '60000 ms'")
+                })
+            };
+            Ok((InOrderFunction::Pairs { windows: [window()?, window()?] }, columns))
+        },
+    },
+    Form {
         name: "SETS",
         example: "write TABLE(SETS(TABLE events, DESCRIPTOR(event_time), DESCRIPTOR(batch)))",
         read: |arguments| {
@@ -90,9 +109,13 @@ const FORMS: [Form; 6] = [
     },
 ];
 
+fn forms() -> impl Iterator<Item = &'static Form> {
+    FORMS.iter().chain(&analytics::FORMS)
+}
+
 /// The names of the functions.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    FORMS.iter().map(|form| form.name)
+    forms().map(|form| form.name)
 }
 
 /// Plans these functions in FROM; leaves others to whoever knows them.
@@ -114,7 +137,7 @@ impl RelationPlanner for InOrderFunctions {
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
         let called = name.to_string();
-        let Some(form) = FORMS.iter().find(|form| form.name.eq_ignore_ascii_case(&called)) else {
+        let Some(form) = forms().find(|form| form.name.eq_ignore_ascii_case(&called)) else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let plan = plan(form, arguments, context).map_err(|error| {
@@ -139,7 +162,8 @@ fn plan(form: &Form, given: &[FunctionArg], context: &mut dyn RelationPlannerCon
     };
     let keys = partition_keys(&mut data);
     let input = context.plan(TableFactor::Derived { lateral: false, subquery: data, alias: None, sample: None })?;
-    let mut arguments = Arguments { name: form.name, keys: Vec::new(), values: Vec::new() };
+    let schema = Arc::clone(input.schema());
+    let mut arguments = Arguments { name: form.name, schema, keys: Vec::new(), values: Vec::new() };
     for key in keys {
         let at = Position::of(key.span());
         let planned = context.sql_to_expr(key, input.schema())?;
@@ -169,6 +193,9 @@ enum Argument {
     Columns(Vec<Expr>),
     Interval(Duration),
     Text(String),
+    /// As it was written.
+    Number(String),
+    Flag(bool),
 }
 
 fn argument(value: ast::Expr, input: &LogicalPlan, context: &mut dyn RelationPlannerContext) -> Result<Argument> {
@@ -189,8 +216,13 @@ fn argument(value: ast::Expr, input: &LogicalPlan, context: &mut dyn RelationPla
         }
         ast::Expr::Value(value) => match value.value {
             Value::SingleQuotedString(text) => Ok(Argument::Text(text)),
-            _ => Err(wrong(format!("expected DESCRIPTOR, an interval or a text, found {text}"))),
+            Value::Number(..) => Ok(Argument::Number(text)),
+            Value::Boolean(flag) => Ok(Argument::Flag(flag)),
+            _ => Err(wrong(format!("expected DESCRIPTOR, an interval, a text or a number, found {text}"))),
         },
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } if matches!(*expr, ast::Expr::Value(_)) => {
+            Ok(Argument::Number(text))
+        }
         other => match interval_ms(&context.sql_to_expr(other, input.schema())?) {
             Some(length) if length.0 >= 0 => Ok(Argument::Interval(length)),
             Some(_) => Err(wrong(format!("{text} is negative"))),
@@ -200,28 +232,30 @@ fn argument(value: ast::Expr, input: &LogicalPlan, context: &mut dyn RelationPla
 }
 
 /// The arguments that have not been read yet, the next one last.
-struct Arguments {
+pub(super) struct Arguments {
     name: &'static str,
+    /// The columns of the input.
+    pub(super) schema: DFSchemaRef,
     /// PARTITION BY.
     keys: Vec<Expr>,
     values: Vec<Argument>,
 }
 
 impl Arguments {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    fn missing(&self, what: &str) -> SqlError {
+    pub(super) fn missing(&self, what: &str) -> SqlError {
         SqlError::new(format!("{} needs {what}", self.name))
     }
 
-    fn take_keys(&mut self) -> Vec<Expr> {
+    pub(super) fn take_keys(&mut self) -> Vec<Expr> {
         std::mem::take(&mut self.keys)
     }
 
     /// `DESCRIPTOR(a)`.
-    fn column(&mut self) -> Result<Expr, SqlError> {
+    pub(super) fn column(&mut self) -> Result<Expr, SqlError> {
         match self.values.pop() {
             Some(Argument::Columns(mut columns)) if columns.len() == 1 => Ok(columns.remove(0)),
             _ => Err(self.missing("DESCRIPTOR(column)")),
@@ -229,21 +263,47 @@ impl Arguments {
     }
 
     /// `DESCRIPTOR(a, b)`.
-    fn columns(&mut self) -> Result<Vec<Expr>, SqlError> {
+    pub(super) fn columns(&mut self) -> Result<Vec<Expr>, SqlError> {
         match self.values.pop() {
             Some(Argument::Columns(columns)) if !columns.is_empty() => Ok(columns),
             _ => Err(self.missing("DESCRIPTOR(columns)")),
         }
     }
 
-    fn interval(&mut self, what: &str) -> Result<Duration, SqlError> {
+    pub(super) fn interval(&mut self, what: &str) -> Result<Duration, SqlError> {
         match self.values.pop() {
             Some(Argument::Interval(length)) => Ok(length),
             _ => Err(self.missing(&format!("{what}, an interval"))),
         }
     }
 
-    fn text(&mut self, what: &str) -> Result<String, SqlError> {
+    /// Whether DESCRIPTOR comes next.
+    pub(super) fn has_columns(&self) -> bool {
+        matches!(self.values.last(), Some(Argument::Columns(_)))
+    }
+
+    /// A number; the default, where there is one, when no argument is left.
+    pub(super) fn number<T: FromStr>(&mut self, what: &str, default: Option<T>) -> Result<T, SqlError> {
+        match (self.values.pop(), default) {
+            (None, Some(default)) => Ok(default),
+            (Some(Argument::Number(text)), _) => match text.parse() {
+                Ok(number) => Ok(number),
+                Err(_) => Err(SqlError::new(format!("{what} of {} cannot be {text}", self.name))),
+            },
+            _ => Err(self.missing(&format!("{what}, a number"))),
+        }
+    }
+
+    /// TRUE or FALSE; FALSE when no argument is left.
+    pub(super) fn flag(&mut self, what: &str) -> Result<bool, SqlError> {
+        match self.values.pop() {
+            None => Ok(false),
+            Some(Argument::Flag(flag)) => Ok(flag),
+            Some(_) => Err(self.missing(&format!("{what}, TRUE or FALSE"))),
+        }
+    }
+
+    pub(super) fn text(&mut self, what: &str) -> Result<String, SqlError> {
         match self.values.pop() {
             Some(Argument::Text(text)) => Ok(text),
             _ => Err(self.missing(&format!("{what}, a text"))),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrow::datatypes::{DataType, TimeUnit};
+use millstream_analytics::{ForestParameters, HotspotParameters};
 use millstream_core::Duration;
 
 use crate::pipeline::WindowBound;
@@ -22,13 +23,65 @@ pub enum InOrderFunction {
     DistinctInOrder,
     /// Time, and keys: a window of a key opens with a row of it that finds none open, and is so long.
     Stagger { length: Duration },
+    /// Time, the side a row is of, and the columns of the left side: each row with those in the window of the other side.
+    Pairs { windows: [Reach; 2] },
     /// Time, and leads: rows are given together when one of the leads changes.
     Sets,
+    /// Time, and numbers: each row with its anomaly score by the numbers.
+    RandomCutForest { parameters: ForestParameters, explained: Explained },
+    /// Time, and numbers: each row with the dense regions of the numbers of the last rows.
+    Hotspots { parameters: HotspotParameters },
+    /// Time, and a column: of each window of that length its most frequent values, at the window's end.
+    TopKItems { k: u32, length: Duration },
+    /// Time, and a column: of each window of that length how many different values it has, at the window's end.
+    CountDistinctItems { length: Duration },
+    /// Time, and a column: the rows of one time, ranked by it, at most `output_max` of them unless that is 0.
+    GroupRank { rank: String, is_descending: bool, is_last_first: bool, output_max: u32 },
+}
+
+/// What is told of an anomaly score beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Explained {
+    No,
+    /// How much of it comes from each column.
+    ByColumns,
+    /// And whether the column's value is too high or too low.
+    WithDirections,
+}
+
+/// How far back a window goes from the row that is looked at, that row included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Rows at most so much older.
+    Time(Duration),
+    /// So many rows before.
+    Rows(usize),
+}
+
+impl Reach {
+    /// `10 rows`, `60000 ms`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (count, unit) = text.trim().split_once(' ')?;
+        match unit.trim() {
+            "rows" => Some(Self::Rows(count.parse().ok()?)),
+            "ms" => Some(Self::Time(Duration(count.parse().ok().filter(|length| *length >= 0)?))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(length) => write!(f, "{} ms", length.0),
+            Self::Rows(rows) => write!(f, "{rows} rows"),
+        }
+    }
 }
 
 /// A column that a function adds behind those of its input, never NULL. A timestamp has the zone of the time.
 pub(crate) struct Added {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) data_type: DataType,
     /// What it is of the set that a row is in.
     pub(crate) bound: Option<WindowBound>,
@@ -39,6 +92,8 @@ pub(crate) struct Added {
 pub(crate) enum ResultTime {
     /// One of the columns that it was given.
     Column(usize),
+    /// One of the columns that it adds.
+    Added(usize),
     /// Rows are given as sets, to be grouped: by the columns behind the time, and by a bound of the set.
     Sets,
 }
@@ -53,7 +108,24 @@ impl InOrderFunction {
             Self::SortInOrder { .. } => "sort_in_order",
             Self::DistinctInOrder => "distinct_in_order",
             Self::Stagger { .. } => "stagger",
+            Self::Pairs { .. } => "pairs",
             Self::Sets => "sets",
+            Self::RandomCutForest { explained: Explained::No, .. } => "random_cut_forest",
+            Self::RandomCutForest { .. } => "random_cut_forest_with_explanation",
+            Self::Hotspots { .. } => "hotspots",
+            Self::TopKItems { .. } => "top_k_items_tumbling",
+            Self::CountDistinctItems { .. } => "count_distinct_items_tumbling",
+            Self::GroupRank { .. } => "group_rank",
+        }
+    }
+
+    /// Which of the columns it was given it gives again, where that is not the whole row.
+    #[must_use]
+    pub fn passes(&self) -> Option<&'static [usize]> {
+        match self {
+            Self::TopKItems { .. } => Some(&[1]),
+            Self::CountDistinctItems { .. } => Some(&[]),
+            _ => None,
         }
     }
 
@@ -66,12 +138,14 @@ impl InOrderFunction {
         }
     }
 
-    /// The columns that it adds.
-    pub(crate) fn adds(&self) -> Vec<Added> {
-        let bound = |name, bound| {
-            let data_type = DataType::Timestamp(TimeUnit::Millisecond, None);
-            Added { name, data_type, bound: Some(bound) }
+    /// The columns that it adds, when the time it goes by has this name.
+    pub(crate) fn adds(&self, time: &str) -> Vec<Added> {
+        let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let bound = |name: &str, bound| {
+            let data_type = timestamp.clone();
+            Added { name: name.to_owned(), data_type, bound: Some(bound) }
         };
+        let column = |name: &str, data_type| Added { name: name.to_owned(), data_type, bound: None };
         match self {
             Self::Stagger { .. } => vec![
                 bound("window_start", WindowBound::Start),
@@ -79,7 +153,21 @@ impl InOrderFunction {
                 bound("window_time", WindowBound::Time),
             ],
             Self::Sets => vec![bound("window_end", WindowBound::End)],
-            Self::InTime | Self::SortWithin { .. } | Self::SortInOrder { .. } | Self::DistinctInOrder => Vec::new(),
+            Self::RandomCutForest { explained: Explained::No, .. } => vec![column("anomaly_score", DataType::Float64)],
+            Self::RandomCutForest { .. } => {
+                vec![column("anomaly_score", DataType::Float64), column("anomaly_explanation", DataType::Utf8)]
+            }
+            Self::Hotspots { .. } => vec![column("hotspots_result", DataType::Utf8)],
+            Self::TopKItems { .. } => vec![column("most_frequent_values", DataType::Int64), column(time, timestamp)],
+            Self::CountDistinctItems { .. } => {
+                vec![column("number_of_distinct_items", DataType::Int64), column(time, timestamp)]
+            }
+            Self::GroupRank { rank, .. } => vec![column(rank, DataType::Int32)],
+            Self::InTime
+            | Self::SortWithin { .. }
+            | Self::SortInOrder { .. }
+            | Self::DistinctInOrder
+            | Self::Pairs { .. } => Vec::new(),
         }
     }
 
@@ -89,19 +177,40 @@ impl InOrderFunction {
             Self::Stagger { .. } | Self::Sets => ResultTime::Sets,
             Self::InTime if columns > 1 => ResultTime::Column(1),
             Self::SortWithin { .. } => ResultTime::Column(1),
-            Self::InTime | Self::SortInOrder { .. } | Self::DistinctInOrder => ResultTime::Column(0),
+            Self::TopKItems { .. } | Self::CountDistinctItems { .. } => ResultTime::Added(1),
+            Self::InTime
+            | Self::SortInOrder { .. }
+            | Self::DistinctInOrder
+            | Self::Pairs { .. }
+            | Self::RandomCutForest { .. }
+            | Self::Hotspots { .. }
+            | Self::GroupRank { .. } => ResultTime::Column(0),
         }
+    }
+
+    /// Whether its rows are sets, to be grouped.
+    #[must_use]
+    pub fn gives_sets(&self) -> bool {
+        self.result_time(1) == ResultTime::Sets
     }
 
     /// What it keeps, and for how long.
     pub(crate) fn keeps(&self) -> String {
         match self {
-            Self::InTime => "rows until the watermark has passed them".to_owned(),
+            Self::InTime | Self::GroupRank { .. } => "rows until the watermark has passed them".to_owned(),
             Self::SortWithin { slack } => format!("rows until one is {} ms later", slack.0),
             Self::SortInOrder { .. } => "the rows of one value of the lead".to_owned(),
             Self::DistinctInOrder => "the different rows of one value of the lead".to_owned(),
             Self::Stagger { length } => format!("every row for {} ms and the watermark's delay", length.0),
+            Self::Pairs { windows: [left, right] } => format!("{left} of the left side, {right} of the right one"),
             Self::Sets => "the rows of one value of the leads".to_owned(),
+            Self::RandomCutForest { parameters, .. } => {
+                let ForestParameters { trees, sample_size, .. } = parameters;
+                format!("{trees} trees of {sample_size} points")
+            }
+            Self::Hotspots { parameters } => format!("the last {} points", parameters.window_size),
+            Self::TopKItems { length, .. } => format!("counts of items for {} ms", length.0),
+            Self::CountDistinctItems { length } => format!("hashes of items, or registers, for {} ms", length.0),
         }
     }
 }
@@ -118,7 +227,21 @@ impl fmt::Display for InOrderFunction {
                 write!(f, " {}", words.join(","))?;
                 step.map_or(Ok(()), |step| write!(f, " in steps of {} ms", step.0))
             }
-            Self::Stagger { length } => write!(f, " {} ms", length.0),
+            Self::Stagger { length } | Self::CountDistinctItems { length } => write!(f, " {} ms", length.0),
+            Self::RandomCutForest { parameters, explained } => {
+                let ForestParameters { trees, sample_size, time_decay, shingle, .. } = parameters;
+                write!(f, " {trees} {sample_size} {time_decay} {shingle}")?;
+                if *explained == Explained::WithDirections { write!(f, " with directions") } else { Ok(()) }
+            }
+            Self::Hotspots { parameters: HotspotParameters { window_size, scan_radius, min_points, .. } } => {
+                write!(f, " {window_size} {scan_radius} {min_points}")
+            }
+            Self::TopKItems { k, length } => write!(f, " {k} {} ms", length.0),
+            Self::GroupRank { rank, is_descending, is_last_first, output_max } => {
+                let order = |is_descending| if is_descending { "desc" } else { "asc" };
+                write!(f, " as {rank} {} {} {output_max}", order(*is_descending), order(*is_last_first))
+            }
+            Self::Pairs { windows: [left, right] } => write!(f, " of {left} and {right}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! A new function is a variant of [`InOrderFunction`] with what it adds and gives, a line in `call`'s table, and a file
 //! in `engine/src/operators/in_order/`.
 
+mod analytics;
 mod call;
 mod function;
 
@@ -20,8 +21,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogi
 
 use crate::SqlError;
 pub(crate) use call::{InOrderFunctions, names};
-pub use function::InOrderFunction;
 pub(crate) use function::{Added, ResultTime};
+pub use function::{Explained, InOrderFunction, Reach};
 
 /// Gives rows in the order of time to a function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,10 +51,17 @@ impl InOrder {
                 _ => {}
             }
         }
-        let mut fields: Vec<(Option<TableReference>, Arc<Field>)> =
-            input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
-        for Added { name: column, data_type, .. } in function.adds() {
-            if fields.iter().any(|(_, field)| field.name() == column) {
+        let field =
+            |(qualifier, field): (Option<&TableReference>, &Arc<Field>)| (qualifier.cloned(), Arc::clone(field));
+        let mut fields: Vec<(Option<TableReference>, Arc<Field>)> = match function.passes() {
+            None => input.schema().iter().map(field).collect(),
+            Some(passes) => {
+                let places = places(&passes.iter().map(|column| columns[*column].clone()).collect::<Vec<_>>(), &input)?;
+                places.into_iter().map(|place| field(input.schema().qualified_field(place))).collect()
+            }
+        };
+        for Added { name: column, data_type, .. } in function.adds(&time_name(&columns[0])) {
+            if fields.iter().any(|(_, field)| *field.name() == column) {
                 let message = format!("the input of {name} has a column `{column}` already");
                 return Err(SqlError::new(message).hint("give it another name with AS in a subquery").into());
             }
@@ -74,11 +82,27 @@ impl InOrder {
 
     /// Where the columns are in the input.
     pub fn places(&self) -> Result<Vec<usize>> {
-        let place = |column: &Expr| match column {
-            Expr::Column(column) => self.input.schema().index_of_column(column),
-            other => Err(DataFusionError::Internal(format!("{other} is not a column"))),
-        };
-        self.columns.iter().map(place).collect()
+        places(&self.columns, &self.input)
+    }
+
+    /// The columns that the function adds.
+    pub(crate) fn adds(&self) -> Vec<Added> {
+        self.function.adds(&time_name(&self.columns[0]))
+    }
+}
+
+fn places(columns: &[Expr], input: &LogicalPlan) -> Result<Vec<usize>> {
+    let place = |column: &Expr| match column {
+        Expr::Column(column) => input.schema().index_of_column(column),
+        other => Err(DataFusionError::Internal(format!("{other} is not a column"))),
+    };
+    columns.iter().map(place).collect()
+}
+
+fn time_name(time: &Expr) -> String {
+    match time {
+        Expr::Column(column) => column.name.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -122,8 +146,8 @@ impl UserDefinedLogicalNodeCore for InOrder {
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
-        let inputs = self.input.schema().fields().len();
-        let asked = output_columns.iter().copied().filter(|column| *column < inputs);
+        let passed = if self.function.passes().is_none() { self.input.schema().fields().len() } else { 0 };
+        let asked = output_columns.iter().copied().filter(|column| *column < passed);
         let necessary: BTreeSet<usize> = asked.chain(self.places().ok()?).collect();
         Some(vec![necessary.into_iter().collect()])
     }

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::Findings;
 use super::columns::{Class, Mono, ROWTIME, Value, quote, text};
 use super::dialect::PERIOD;
-use super::functions::{Call, function, nearest, never_was};
+use super::functions::{Call, function, nearest, never_was, result_type};
 use super::graph::World;
 use super::interval::{self, Length};
 use super::over::{Overs, frame_of};
@@ -139,12 +139,9 @@ impl Exprs<'_> {
                 Ok(Value::new(format!("trim({side} {what} FROM {})", self.sql(expr)?), Class::Text))
             }
             Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
-                let length = match overlay_for {
-                    Some(length) => format!(" FOR {}", self.sql(length)?),
-                    None => String::new(),
-                };
-                let (of, what, from) = (self.sql(expr)?, self.sql(overlay_what)?, self.sql(overlay_from)?);
-                Ok(Value::new(format!("overlay({of} PLACING {what} FROM {from}{length})"), Class::Text))
+                let parts = [expr, overlay_what, overlay_from].into_iter().chain(overlay_for);
+                let parts = parts.map(|part| self.sql(part)).collect::<Result<Vec<_>, _>>()?;
+                Ok(Value::new(format!("kda_overlay({})", parts.join(", ")), Class::Text))
             }
             Expr::Function(function) => self.call(function),
             Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => {
@@ -443,7 +440,8 @@ impl Exprs<'_> {
                 let values = self.values(&given)?;
                 let class = if class == Class::Unknown { common(&values) } else { class };
                 let list: Vec<&str> = values.iter().map(|value| value.sql.as_str()).collect();
-                Ok(Value::new(format!("{native}({})", list.join(", ")), class))
+                let sql = format!("{native}({})", list.join(", "));
+                Ok(Value { sql, class, declared: result_type(native), mono: None })
             }
             Call::Aggregate(native) => self.aggregate(&name, native, class, call),
             Call::Analytic(native) if call.over.is_some() => self.aggregate(&name, native, class, call),
@@ -484,7 +482,7 @@ impl Exprs<'_> {
         let (class, declared) = match native {
             "min" | "max" | "first_value" | "last_value" | "lag" | "nth_value" => (first.class, first.declared),
             "sum" | "kda_avg" => (first.class, None),
-            _ => (class, None),
+            _ => (class, result_type(native)),
         };
         let list: Vec<&str> = values.iter().map(|value| value.sql.as_str()).collect();
         let list = if is_star { "*".to_owned() } else { list.join(", ") };
@@ -717,14 +715,15 @@ fn arithmetic(left: &Value, op: &BinaryOperator, right: &Value) -> Result<Value,
         (Decimal, _) | (_, Decimal) => Decimal,
         _ => Integer,
     };
-    // Where neither side is DECIMAL, or may be, the native operators do the same.
+    // Floats and times are computed alike by both; the others may not fit, and a division by zero is an error.
     let is_plain = |value: &Value| matches!(value.class, Integer | Float);
     let is_literal = |value: &Value| value.class == Decimal && digits_of(&value.sql).is_some();
     let float_with = |a: &Value, b: &Value| a.class == Float && (is_plain(b) || is_literal(b));
-    let native = (is_plain(left) && is_plain(right))
-        || float_with(left, right)
-        || float_with(right, left)
-        || matches!((classes, op), ((Time, Interval), BinaryOperator::Plus | BinaryOperator::Minus))
+    let is_divisor = |value: &Value| value.sql.parse().is_ok_and(|number: f64| number != 0.0);
+    let native = match op {
+        BinaryOperator::Divide => float_with(left, right) && is_divisor(right),
+        _ => float_with(left, right) || float_with(right, left),
+    } || matches!((classes, op), ((Time, Interval), BinaryOperator::Plus | BinaryOperator::Minus))
         || matches!((classes, op), ((Interval, Time), BinaryOperator::Plus));
     let sql = if native {
         format!("{} {op} {}", left.sql, right.sql)

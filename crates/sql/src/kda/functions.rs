@@ -17,6 +17,7 @@ use millstream_core::edit_distance;
 
 use super::columns::Class;
 use super::tokens::NTH_FROM_LAST;
+use super::types::KdaType;
 
 const FUNCTIONS: [(&str, Call, Class); 71] = [
     ("COUNT", Aggregate("count"), Class::Integer),
@@ -38,13 +39,13 @@ const FUNCTIONS: [(&str, Call, Class); 71] = [
     ("NTH_VALUE", Analytic("nth_value"), Class::Unknown),
     (NTH_FROM_LAST, Analytic("nth_value"), Class::Unknown),
     ("LAG", Analytic("lag"), Class::Unknown),
-    ("ABS", Scalar("abs"), Class::Unknown),
-    ("EXP", Scalar("exp"), Class::Float),
-    ("LN", Scalar("ln"), Class::Float),
-    ("LOG10", Scalar("log10"), Class::Float),
-    ("MOD", Scalar("mod"), Class::Unknown),
-    ("POWER", Scalar("power"), Class::Float),
-    ("SQRT", Scalar("sqrt"), Class::Float),
+    ("ABS", Scalar("kda_abs"), Class::Unknown),
+    ("EXP", Scalar("kda_exp"), Class::Float),
+    ("LN", Scalar("kda_ln"), Class::Float),
+    ("LOG10", Scalar("kda_log10"), Class::Float),
+    ("MOD", Scalar("kda_mod"), Class::Unknown),
+    ("POWER", Scalar("kda_power"), Class::Float),
+    ("SQRT", Scalar("kda_sqrt"), Class::Float),
     ("SIGN", Scalar("signum"), Class::Unknown),
     ("ROUND", Scalar("round"), Class::Unknown),
     ("TSDIFF", Scalar("kda_tsdiff"), Class::Integer),
@@ -75,7 +76,7 @@ const FUNCTIONS: [(&str, Call, Class); 71] = [
     ("LEAST", Scalar("least"), Class::Unknown),
     ("REGEX_LOG_PARSE", Scalar("kda_regex_log_parse"), Class::Record),
     ("FAST_REGEX_LOG_PARSE", Scalar("kda_fast_regex_log_parse"), Class::Record),
-    ("FAST_REGEX_LOG_PARSER", Scalar("kda_fast_regex_log_parse"), Class::Record),
+    ("FAST_REGEX_LOG_PARSER", Scalar("kda_fast_regex_log_parser"), Class::Record),
     ("VARIABLE_COLUMN_LOG_PARSE", Scalar("kda_variable_column_log_parse"), Class::Record),
     ("VARIABLE_COLUMN_LOG_PARSER", Scalar("kda_variable_column_log_parse"), Class::Record),
     ("FIXED_COLUMN_LOG_PARSE", Scalar("kda_fixed_column_log_parse"), Class::Record),
@@ -95,6 +96,17 @@ const FUNCTIONS: [(&str, Call, Class); 71] = [
 /// What computes a function, and the class of its result.
 pub(super) fn function(name: &str) -> Option<(Call, Class)> {
     FUNCTIONS.iter().find(|(known, ..)| *known == name).map(|(_, call, class)| (*call, *class))
+}
+
+/// The type of a native function's result, where it is always the same.
+pub(super) fn result_type(native: &str) -> Option<KdaType> {
+    Some(match native {
+        "count" | "kda_tsdiff" | "kda_unix_timestamp" => KdaType::BigInt,
+        "kda_to_timestamp" | "kda_char_to_timestamp" => KdaType::Timestamp,
+        "kda_char_to_date" => KdaType::Date,
+        "kda_char_to_time" => KdaType::Time,
+        _ => return None,
+    })
 }
 
 /// Names that were never KDA's, and what KDA calls it.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Spanned, visit_expressions};
 
-use super::columns::{Class, Mono, ROWTIME, Value, dotted, quote};
+use super::columns::{Mono, ROWTIME, Value, dotted, quote};
 use super::expr::{arguments, unnested};
 use super::functions::{Call, function};
 use super::interval::{self, Length};

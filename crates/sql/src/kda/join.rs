@@ -12,10 +12,10 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
-use super::columns::{Mono, ROWTIME, Value, dotted, quote};
+use super::columns::{Mono, ROWTIME, Value, dotted, quote, text};
 use super::dialect::KdaDialect;
 use super::interval::Length;
-use super::over::{frame_of, reach};
+use super::over::{Back, frame_of, reach};
 use super::scope::{Known, Relation, Scope, stream_columns};
 use super::select::{Block, Selects};
 use super::statements::fold;
@@ -27,7 +27,7 @@ pub(super) struct Source {
     pub(super) from: String,
     pub(super) scope: Scope,
     /// The window of its rows where they are joined.
-    window: Option<Length>,
+    window: Option<Back>,
     /// The WHERE of the SELECT is in its joins already.
     pub(super) is_filtered: bool,
 }
@@ -138,7 +138,7 @@ impl Selects<'_> {
         Ok(Source { from, scope, window, is_filtered: false })
     }
 
-    fn derived(&mut self, block: Block, alias: Option<&TableAlias>, window: Option<Length>) -> Source {
+    fn derived(&mut self, block: Block, alias: Option<&TableAlias>, window: Option<Back>) -> Source {
         let name = alias.map_or_else(|| self.fresh("q"), |alias| fold(&alias.name));
         let columns = if block.is_stream {
             stream_columns(&block.columns, false)
@@ -160,7 +160,7 @@ impl Selects<'_> {
         &mut self,
         alias: Option<&datafusion::sql::sqlparser::ast::Ident>,
         name: Option<&datafusion::sql::sqlparser::ast::Ident>,
-    ) -> Result<Option<Length>, SqlError> {
+    ) -> Result<Option<Back>, SqlError> {
         let mut places = [alias, name].into_iter().flatten();
         let Some((relation, tokens)) =
             places.find_map(|ident| Some((ident.to_string(), self.windows.get(&ident.span.start)?)))
@@ -231,7 +231,24 @@ impl Selects<'_> {
         for condition in own.into_iter().chain(filter) {
             conditions.push(format!("({})", self.value(&both, condition)?.sql));
         }
-        let (own, other) = (left.window.unwrap_or(Length::Millis(0)), right.window.unwrap_or(Length::Millis(0)));
+        let none = Back::Time(Length::Millis(0));
+        let windows = [left.window.unwrap_or(none), right.window.unwrap_or(none)];
+        if let (Some(l), Some(r)) = (&rowtimes.0, &rowtimes.1)
+            && windows.iter().any(|window| matches!(window, Back::Rows(_)))
+        {
+            if kind != Kind::Inner {
+                let error =
+                    SqlError::new("an outer join whose windows count ROWS never knows that a partner will not come");
+                return Err(error.hint("write RANGE INTERVAL '1' MINUTE PRECEDING"));
+            }
+            let rowtimes = [l.clone(), r.clone()];
+            return self.pairs([&left, &right], windows, &rowtimes, &conditions, filter.is_some());
+        }
+        let length = |window: Back| match window {
+            Back::Time(length) => length,
+            Back::Rows(_) => Length::Millis(0),
+        };
+        let (own, other) = (length(windows[0]), length(windows[1]));
         let mut times: Vec<String> = Vec::new();
         let rowtime = match (&rowtimes.0, &rowtimes.1) {
             (Some(l), Some(r)) => {
@@ -289,6 +306,73 @@ impl Selects<'_> {
         };
         let scope = Scope { rowtime: rowtime.map(|_| dotted(&alias, ROWTIME)), alias, relations };
         Ok(Source { from, scope, window: None, is_filtered: filter.is_some() })
+    }
+
+    /// The join of two streams whose windows count rows: all pairs within them, and of those the ones that the
+    /// conditions hold for.
+    fn pairs(
+        &mut self,
+        sides: [&Source; 2],
+        windows: [Back; 2],
+        rowtimes: &[String; 2],
+        conditions: &[String],
+        is_filtered: bool,
+    ) -> Result<Source, SqlError> {
+        let alias = self.fresh("j");
+        let mut parts = [Vec::new(), Vec::new()];
+        let mut lefts = Vec::new();
+        let mut relations = Vec::new();
+        let mut conditions: Vec<String> = conditions.to_vec();
+        for (side, source) in sides.iter().enumerate() {
+            for relation in &source.scope.relations {
+                let mut known = Vec::new();
+                for Known { column, sql, hidden } in &relation.columns {
+                    let name = format!("{}.{}", relation.name, column.name);
+                    let made = dotted(&alias, &name);
+                    for (part, items) in parts.iter_mut().enumerate() {
+                        let value = if part == side { sql.as_str() } else { "NULL" };
+                        items.push(format!("{value} AS {}", quote(&name)));
+                    }
+                    if side == 0 {
+                        lefts.push(quote(&name));
+                    }
+                    for condition in &mut conditions {
+                        *condition = condition.replace(sql, &made);
+                    }
+                    let column = super::columns::Column { mono: None, ..column.clone() };
+                    known.push(Known { column, sql: made, hidden: *hidden });
+                }
+                relations.push(Relation { name: relation.name.clone(), columns: known });
+            }
+        }
+        let selects = parts.iter().enumerate().map(|(side, items)| {
+            let (rowtime, from) = (&rowtimes[side], &sides[side].from);
+            format!("SELECT {}, {side} AS \"__side\", {rowtime} AS {} FROM {from}", items.join(", "), quote(ROWTIME))
+        });
+        let selects: Vec<String> = selects.collect();
+        let shown = windows.map(|window| match window {
+            Back::Rows(rows) => Ok(text(&format!("{rows} rows"))),
+            Back::Time(Length::Millis(length)) => Ok(text(&format!("{length} ms"))),
+            Back::Time(Length::Months(_)) => {
+                Err(SqlError::new("a window beside one that counts rows cannot be of months").hint("write it in days"))
+            }
+        });
+        let [left, right] = shown;
+        let pairs = format!(
+            "TABLE(pairs(({}), DESCRIPTOR({}), DESCRIPTOR(\"__side\"), DESCRIPTOR({}), {}, {})) AS {}",
+            selects.join(" UNION ALL "),
+            quote(ROWTIME),
+            lefts.join(", "),
+            left?,
+            right?,
+            quote(&alias)
+        );
+        let from = match conditions.as_slice() {
+            [] => pairs,
+            conditions => format!("(SELECT * FROM {pairs} WHERE {}) AS {}", conditions.join(" AND "), quote(&alias)),
+        };
+        let scope = Scope { rowtime: Some(dotted(&alias, ROWTIME)), alias, relations };
+        Ok(Source { from, scope, window: None, is_filtered })
     }
 
     /// An expression over a scope, without OVER.

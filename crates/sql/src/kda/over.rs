@@ -179,29 +179,47 @@ fn distance_of(distance: &Expr, units: WindowFrameUnits) -> Result<String, SqlEr
     }
 }
 
-/// How far back the window of a relation in FROM reaches.
-pub(super) fn reach(frame: &Frame<'_>, relation: &str) -> Result<Length, SqlError> {
+/// How far back the window of a relation in FROM goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Back {
+    Time(Length),
+    Rows(u64),
+}
+
+/// The window of a relation in FROM.
+pub(super) fn reach(frame: &Frame<'_>, relation: &str) -> Result<Back, SqlError> {
     let refuse = |message: String, hint: &str| Err(SqlError::new(message).hint(hint));
     if !frame.partition_by.is_empty() {
         let message = format!("the window of {relation} has PARTITION BY, which windows of joins cannot have");
         return refuse(message, "leave it out, and compare the key in ON");
     }
     frame.bounds(relation)?;
-    match frame.rows {
-        Some(WindowFrame { units: WindowFrameUnits::Range, start_bound, .. }) => match start_bound {
-            WindowFrameBound::CurrentRow => Ok(Length::Millis(0)),
-            WindowFrameBound::Preceding(Some(distance)) => match distance.as_ref() {
-                Expr::Interval(literal) => interval::read(literal),
-                other => refuse(format!("{other} is no length of time"), "write RANGE INTERVAL '1' MINUTE PRECEDING"),
-            },
-            _ => refuse(
+    let Some(WindowFrame { units, start_bound, .. }) = frame.rows else {
+        return refuse(
+            format!("the window of {relation} has no length"),
+            "write OVER (RANGE INTERVAL '1' MINUTE PRECEDING)",
+        );
+    };
+    let distance = match start_bound {
+        WindowFrameBound::CurrentRow => None,
+        WindowFrameBound::Preceding(Some(distance)) => Some(distance.as_ref()),
+        _ => {
+            return refuse(
                 format!("the window of {relation} in a join has no end"),
                 "write RANGE INTERVAL '1' HOUR PRECEDING",
-            ),
+            );
+        }
+    };
+    match (units, distance) {
+        (WindowFrameUnits::Rows, None) => Ok(Back::Rows(0)),
+        (_, None) => Ok(Back::Time(Length::Millis(0))),
+        (WindowFrameUnits::Range, Some(Expr::Interval(literal))) => Ok(Back::Time(interval::read(literal)?)),
+        (WindowFrameUnits::Rows, Some(Expr::Value(rows))) => match rows.to_string().parse() {
+            Ok(rows) => Ok(Back::Rows(rows)),
+            Err(_) => refuse(format!("{rows} is no number of rows"), "write ROWS 10 PRECEDING"),
         },
-        _ => refuse(
-            format!("the window of {relation} counts rows, which a join does not"),
-            "write RANGE INTERVAL '1' MINUTE PRECEDING",
-        ),
+        (_, Some(other)) => {
+            refuse(format!("{other} is no length of a window"), "write RANGE INTERVAL '1' MINUTE PRECEDING")
+        }
     }
 }

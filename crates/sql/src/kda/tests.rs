@@ -23,6 +23,6 @@ fn show() {
                 println!("warning: {}", w.message);
             }
         }
-        Err(e) => println!("ERROR {:?} {} hint {:?}", e.at, e.message, e.hint),
+        Err(errors) => errors.iter().for_each(|e| println!("ERROR {:?} {} hint {:?}", e.at, e.message, e.hint)),
     }
 }

@@ -78,20 +78,17 @@ pub fn parse_each(script: &str) -> Result<Vec<Result<Statement, Unreadable>>, Sq
             return Ok(errors.into_iter().map(unreadable).collect());
         }
     };
-    let mut statements: Vec<Result<Statement, Unreadable>> = Vec::new();
-    for kda::Translated { sql, at } in translated {
-        let placed = |mut statement: Statement| {
-            statement.at = at;
-            statement
-        };
-        let replaced = |error: SqlError| SqlError { at, ..error };
-        for statement in parse_native(&sql).map_err(replaced)? {
-            statements.push(
-                statement
-                    .map(placed)
-                    .map_err(|unreadable| Unreadable { error: replaced(unreadable.error), ..unreadable }),
-            );
+    let native: Vec<&str> = translated.iter().map(|translated| translated.sql.as_str()).collect();
+    let mut statements = parse_native(&native.join(";\n"))?;
+    for (statement, kda::Translated { at, .. }) in statements.iter_mut().zip(&translated) {
+        match statement {
+            Ok(statement) => statement.at = *at,
+            Err(unreadable) => unreadable.error.at = *at,
         }
+    }
+    if let Some(Ok(first)) = statements.first_mut() {
+        first.warnings =
+            warnings.into_iter().map(|SqlError { message, at, .. }| Warning { code: "W3", message, at }).collect();
     }
     Ok(statements)
 }

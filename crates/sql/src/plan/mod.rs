@@ -28,7 +28,7 @@ use over::TopRows;
 
 pub(crate) use locate::unknown_relation;
 pub use node::LeafNode;
-pub use over::window_function;
+pub use over::{in_arrival_order, window_function};
 pub use reference::is_reference_scan;
 pub use shards::Sharded;
 

@@ -7,6 +7,7 @@ use datafusion::logical_expr::{
     Expr, Filter, LogicalPlan, Operator, Window, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 
+use crate::functions::arrival::marked;
 use crate::{Code, SqlError};
 
 /// Window functions that look at rows before and after at a fixed distance, or count.
@@ -20,6 +21,18 @@ pub fn window_function(expr: &Expr) -> Option<&WindowFunction> {
         Expr::WindowFunction(function) => Some(function),
         _ => None,
     }
+}
+
+/// Whether a function is over rows as they arrived: none is the peer of another.
+#[must_use]
+pub fn in_arrival_order(function: &WindowFunction) -> bool {
+    function.params.order_by.first().is_some_and(|sort| marked(&sort.expr).is_some())
+}
+
+/// The expression that a function of OVER is first in the order of, without a mark.
+pub(crate) fn first_order(function: &WindowFunction) -> Option<(&Expr, bool)> {
+    let sort = function.params.order_by.first()?;
+    Some((marked(&sort.expr).unwrap_or(&sort.expr), sort.asc))
 }
 
 /// Refuses what would have to wait for the end of the stream. The order by time has been looked at.
@@ -43,8 +56,14 @@ pub(crate) fn check_frame(function: &WindowFunction) -> Result<(), SqlError> {
             hint,
         ));
     }
-    if matches!(name, "lag" | "lead") && function.params.null_treatment == Some(NullTreatment::IgnoreNulls) {
-        let hint = "use last_value(… IGNORE NULLS) over ROWS UNBOUNDED PRECEDING, or leave IGNORE NULLS out";
+    // Of rows as they arrived a frame says how many.
+    let is_bounded = name == "lag" && in_arrival_order(function) && !is_unbounded(&frame.start_bound);
+    if !is_bounded
+        && matches!(name, "lag" | "lead")
+        && function.params.null_treatment == Some(NullTreatment::IgnoreNulls)
+    {
+        let hint = "use last_value(… IGNORE NULLS) over ROWS UNBOUNDED PRECEDING, leave IGNORE NULLS out, or write lag \
+                    OVER (ORDER BY in_arrival_order(ts) ROWS 100 PRECEDING)";
         let message = format!("{name} IGNORE NULLS may have to look at any number of rows");
         return Err(SqlError::coded(Code::E13, message, hint));
     }

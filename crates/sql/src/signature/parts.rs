@@ -212,8 +212,14 @@ fn operator(
             let columns = in_order.columns.iter().filter_map(|column| inputs[0].get(*column).cloned());
             add("the function", in_order.function.to_string());
             add("the columns of the function", listed(&columns.collect::<Vec<_>>(), ", "));
-            let added = in_order.schema.fields().iter().skip(inputs[0].len()).map(|field| field.name().clone());
-            return Ok(vec![distinct_names(inputs[0].iter().cloned().chain(added).collect())]);
+            let mut names: Vec<String> = match in_order.function.passes() {
+                None => inputs[0].clone(),
+                Some(passes) => {
+                    passes.iter().filter_map(|column| inputs[0].get(in_order.columns[*column]).cloned()).collect()
+                }
+            };
+            names.extend(in_order.schema.fields().iter().skip(names.len()).map(|field| field.name().clone()));
+            return Ok(vec![distinct_names(names)]);
         }
     }
     Ok(inputs.to_vec())

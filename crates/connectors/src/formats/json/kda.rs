@@ -82,10 +82,19 @@ fn refused(value: &str, kind: KdaType) -> String {
     format!("`{value}` cannot become {kind}{hint}")
 }
 
-/// A text that may spell a number, as numbers are read.
-fn spelled(text: &str) -> &str {
-    let text = text.trim();
-    text.strip_prefix('+').filter(|rest| !rest.starts_with('-')).unwrap_or(text)
+/// A value as it stands, and the number that it spells or stands for; `None`: it is null.
+fn digits(value: Scalar<'_>) -> Option<(&str, &str)> {
+    match value {
+        Scalar::Null => None,
+        Scalar::Bool(true) => Some(("true", "1")),
+        Scalar::Bool(false) => Some(("false", "0")),
+        Scalar::Number(text) => Some((text, text)),
+        Scalar::Text(text) => {
+            let digits = text.trim();
+            let unsigned = digits.strip_prefix('+').filter(|rest| !rest.starts_with('-'));
+            Some((text, unsigned.unwrap_or(digits)))
+        }
+    }
 }
 
 fn integers<T: ArrowPrimitiveType>(kind: KdaType, data_type: &DataType) -> Box<dyn Column>
@@ -108,13 +117,9 @@ impl<N: TryFrom<i64> + TryFrom<i128>> Reader<N> for Integers {
     }
 
     fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String> {
-        let text = match scalar(cursor, &mut self.scratch, self.kind)? {
-            Scalar::Null => return Ok(None),
-            Scalar::Bool(true) => "1",
-            Scalar::Bool(false) => "0",
-            Scalar::Number(text) | Scalar::Text(text) => text,
-        };
-        let value = number::integer(spelled(text)).and_then(|value| N::try_from(value).ok());
+        let value = scalar(cursor, &mut self.scratch, self.kind)?;
+        let Some((text, digits)) = digits(value) else { return Ok(None) };
+        let value = number::integer(digits).and_then(|value| N::try_from(value).ok());
         value.map(Some).ok_or_else(|| refused(text, self.kind))
     }
 }
@@ -142,13 +147,9 @@ impl<N, P: Fn(&str) -> Option<N> + Send> Reader<N> for Numbers<P> {
     }
 
     fn any(&mut self, cursor: &mut Cursor<'_>) -> Result<Option<N>, String> {
-        let text = match scalar(cursor, &mut self.scratch, self.kind)? {
-            Scalar::Null => return Ok(None),
-            Scalar::Bool(true) => "1",
-            Scalar::Bool(false) => "0",
-            Scalar::Number(text) | Scalar::Text(text) => text,
-        };
-        (self.parse)(spelled(text)).map(Some).ok_or_else(|| refused(text, self.kind))
+        let value = scalar(cursor, &mut self.scratch, self.kind)?;
+        let Some((text, digits)) = digits(value) else { return Ok(None) };
+        (self.parse)(digits).map(Some).ok_or_else(|| refused(text, self.kind))
     }
 }
 

@@ -53,7 +53,7 @@ impl InOrderExec {
         order.sort_unstable();
         let (times, numbers): (Vec<i64>, Vec<u32>) = order.into_iter().unzip();
         let rows = take_record_batch(&rows, &UInt32Array::from(numbers))?;
-        let mut logic = logic(&self.function, &self.columns, &rows.schema(), &schema)?;
+        let mut logic = logic(&self.function, &self.columns, &rows.schema())?;
         let mut output = Output::new(schema);
         logic.push(&rows, &times, &mut output)?;
         logic.advance(EventTime::MAX, &mut output)?;

@@ -11,6 +11,7 @@ use super::super::waiting::{with_times, without_times};
 use crate::checkpoint::{Saved, Saver, Slot};
 
 /// A row, and a time that goes with it.
+#[derive(Clone)]
 pub(super) struct Kept {
     batch: Arc<RecordBatch>,
     row: usize,
@@ -25,6 +26,11 @@ impl Kept {
         let batch = Arc::new(rows.clone());
         let bytes = size_of::<Self>() + rows.get_array_memory_size() / rows.num_rows().max(1);
         of.map(move |(row, time)| Self { batch: Arc::clone(&batch), row, time, bytes })
+    }
+
+    /// The rows it came with.
+    pub(super) fn batch(&self) -> &RecordBatch {
+        &self.batch
     }
 
     /// Its number among the rows it came with.

@@ -4,24 +4,34 @@
 //! file each; to add one, write its file, a line in [`logic`], and its variant of `InOrderFunction` in
 //! `sql/src/in_order/function.rs`, with how it is called in `call.rs` beside it.
 //!
-//! A function sees rows in portions that depend on how the input was cut: what it gives must not. Rows that are given
-//! at once go through CLOSE together, so a set that is grouped there must be given whole.
+//! A function sees rows in portions that depend on how the input was cut: what it gives must not. A set that is grouped
+//! in CLOSE must be given whole, by one call of [`Output::give`].
 
 mod batch;
+mod count_distinct_items;
 mod distinct_in_order;
+mod group_rank;
+mod hotspots;
 mod in_time;
 mod kept;
 mod lead;
+mod pairs;
+mod points;
+mod random_cut_forest;
 mod sets;
 mod sort_in_order;
 mod sort_within;
 mod stagger;
+mod state_bytes;
+mod top_k_items;
+mod tumbling;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::Result;
+use millstream_analytics::DistinctCount;
 use millstream_core::EventTime;
 use millstream_sql::{InOrderFunction, InOrderStage, Leaf};
 
@@ -56,13 +66,8 @@ pub(super) trait InOrderLogic: Send {
     fn load(&mut self, saved: &mut Saved) -> Result<()>;
 }
 
-/// The function, over rows of `input`; it gives rows of `output`.
-fn logic(
-    function: &InOrderFunction,
-    columns: &[usize],
-    input: &SchemaRef,
-    output: &SchemaRef,
-) -> Result<Box<dyn InOrderLogic>> {
+/// The function, over rows of `input`.
+fn logic(function: &InOrderFunction, columns: &[usize], input: &SchemaRef) -> Result<Box<dyn InOrderLogic>> {
     let input = Arc::clone(input);
     Ok(match function {
         InOrderFunction::InTime => Box::new(in_time::InTime::new(columns.get(1).copied())),
@@ -74,10 +79,29 @@ fn logic(
         InOrderFunction::DistinctInOrder => {
             Box::new(distinct_in_order::DistinctInOrder::new(&input, columns[1], columns[2..].to_vec())?)
         }
-        InOrderFunction::Stagger { length } => {
-            Box::new(stagger::Stagger::new(input, output, columns[1..].to_vec(), *length)?)
-        }
+        InOrderFunction::Pairs { windows } => Box::new(pairs::Pairs::new(input, columns, *windows)),
+        InOrderFunction::Stagger { length } => Box::new(stagger::Stagger::new(input, columns[1..].to_vec(), *length)?),
         InOrderFunction::Sets => Box::new(sets::Sets::new(input, columns[1..].to_vec())),
+        InOrderFunction::RandomCutForest { parameters, explained } => {
+            let columns = columns[1..].to_vec();
+            Box::new(random_cut_forest::Forest::new(&input, columns, parameters.clone(), *explained)?)
+        }
+        InOrderFunction::Hotspots { parameters } => {
+            Box::new(hotspots::HotspotsOfRows::new(columns[1..].to_vec(), parameters.clone())?)
+        }
+        InOrderFunction::TopKItems { k, length } => {
+            let data_type = input.field(columns[1]).data_type().clone();
+            let none = top_k_items::TopItems::new(*k as usize, data_type);
+            Box::new(tumbling::Tumbling::new(columns[1], *length, none))
+        }
+        InOrderFunction::CountDistinctItems { length } => {
+            Box::new(tumbling::Tumbling::new(columns[1], *length, DistinctCount::default()))
+        }
+        InOrderFunction::GroupRank { is_descending, is_last_first, output_max, .. } => {
+            let (is_descending, is_last_first) = (*is_descending, *is_last_first);
+            let output_max = *output_max as usize;
+            Box::new(group_rank::GroupRank { by: columns[1], is_descending, is_last_first, output_max })
+        }
     })
 }
 
@@ -127,6 +151,7 @@ impl Output {
 pub(crate) struct InOrderOperator {
     waiting: Waiting,
     logic: Box<dyn InOrderLogic>,
+    gives_sets: bool,
     output: SchemaRef,
     faults: Faults,
 }
@@ -136,7 +161,8 @@ impl InOrderOperator {
         let input: SchemaRef = Arc::new(leaf.schema.as_arrow().clone());
         let output: SchemaRef = Arc::new(stage.schema.as_arrow().clone());
         Ok(Self {
-            logic: logic(&stage.function, &stage.columns, &input, &output)?,
+            logic: logic(&stage.function, &stage.columns, &input)?,
+            gives_sets: stage.function.gives_sets(),
             waiting: Waiting::new(input, Vec::new(), Computable::new([])),
             output,
             faults: Faults::default(),
@@ -160,6 +186,9 @@ impl Operator for InOrderOperator {
         }
         self.logic.advance(watermark, &mut output)?;
         self.faults = output.faults;
+        if self.gives_sets && !output.rows.is_empty() {
+            return Ok(vec![Given::Sets(output.rows)]);
+        }
         Ok(output.rows.into_iter().map(|rows| Given::Rows(vec![rows])).collect())
     }
 

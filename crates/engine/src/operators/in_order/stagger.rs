@@ -19,8 +19,6 @@ const WINDOW_BYTES: usize = 200;
 /// See the module.
 pub(super) struct Stagger {
     schema: SchemaRef,
-    /// Where the columns of the window are in what is given.
-    added: usize,
     keys: Vec<usize>,
     converter: RowConverter,
     length: Duration,
@@ -40,11 +38,10 @@ struct Window {
 }
 
 impl Stagger {
-    pub(super) fn new(schema: SchemaRef, output: &SchemaRef, keys: Vec<usize>, length: Duration) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, keys: Vec<usize>, length: Duration) -> Result<Self> {
         let fields = keys.iter().map(|key| SortField::new(schema.field(*key).data_type().clone()));
         Ok(Self {
             converter: RowConverter::new(fields.collect())?,
-            added: schema.fields().len().min(output.fields().len()),
             schema,
             keys,
             length,
@@ -85,10 +82,6 @@ impl Stagger {
             window.rows.push(row);
         }
     }
-
-    fn end(&self, start: i64) -> i64 {
-        start.saturating_add(self.length.0)
-    }
 }
 
 impl InOrderLogic for Stagger {
@@ -103,28 +96,26 @@ impl InOrderLogic for Stagger {
     }
 
     fn advance(&mut self, watermark: EventTime, output: &mut Output) -> Result<()> {
-        let mut closed = Vec::new();
+        // The columns of the window come behind those of the input.
+        let added = self.schema.fields().len();
         while let Some(first) = self.windows.first_entry() {
             let place = *first.key();
-            if place.0.saturating_add(self.length.0) > watermark.0 {
+            let (start, end) = (place.0, place.0.saturating_add(self.length.0));
+            if end > watermark.0 {
                 break;
             }
-            let window = first.remove();
-            if self.newest.get(&window.key) == Some(&place) {
-                self.newest.remove(&window.key);
+            let Window { key, rows } = first.remove();
+            if self.newest.get(&key) == Some(&place) {
+                self.newest.remove(&key);
             }
-            self.bytes -= WINDOW_BYTES + window.rows.iter().map(|row| row.bytes).sum::<usize>();
-            closed.extend(window.rows);
+            self.rows -= rows.len();
+            self.bytes -= WINDOW_BYTES + rows.iter().map(|row| row.bytes).sum::<usize>();
+            let bounds = [start, end, end - 1].into_iter().zip(added..);
+            let bounds: Vec<ArrayRef> =
+                bounds.map(|(at, column)| output.times(std::iter::repeat_n(at, rows.len()), column)).collect();
+            output.give(&kept::gather(&self.schema, &rows)?, bounds)?;
         }
-        self.rows -= closed.len();
-        let starts = || closed.iter().map(|row| row.time);
-        let ends = || starts().map(|start| self.end(start));
-        let columns = [
-            output.times(starts(), self.added),
-            output.times(ends(), self.added + 1),
-            output.times(ends().map(|end| end - 1), self.added + 2),
-        ];
-        output.give(&kept::gather(&self.schema, &closed)?, columns)
+        Ok(())
     }
 
     /// Windows that are given later end later.

@@ -31,8 +31,10 @@ impl Needs {
     const NONE: Self = Self { before: Reach::Rows(0), after: Reach::Rows(0) };
 
     /// Of a function over a frame. What reaches back without bound is kept as running values, not as rows.
-    pub(super) fn of(name: &str, arguments: &[Expr], frame: &WindowFrame) -> Result<Self> {
+    /// `in_frame`: also of those that look at a distance whatever their frame says.
+    pub(super) fn of(name: &str, arguments: &[Expr], frame: &WindowFrame, in_frame: bool) -> Result<Self> {
         match name {
+            _ if in_frame => Ok(Self { before: start_of(frame)?.unwrap_or(Reach::Rows(0)), ..Self::NONE }),
             "lag" | "lead" => {
                 let distance = match arguments.get(1) {
                     None => 1,
@@ -66,6 +68,16 @@ fn reach(units: WindowFrameUnits, bound: &ScalarValue) -> Result<Reach> {
     match units {
         WindowFrameUnits::Rows => Ok(Reach::Rows(usize::try_from(integer(bound)?).unwrap_or(usize::MAX))),
         WindowFrameUnits::Range | WindowFrameUnits::Groups => Ok(Reach::Time(longest(bound)?)),
+    }
+}
+
+/// How far before the row a frame begins; `None`: with the partition, or after the row.
+pub(super) fn start_of(frame: &WindowFrame) -> Result<Option<Reach>> {
+    match &frame.start_bound {
+        WindowFrameBound::Preceding(bound) if !bound.is_null() => reach(frame.units, bound).map(Some),
+        WindowFrameBound::CurrentRow if frame.units == WindowFrameUnits::Rows => Ok(Some(Reach::Rows(0))),
+        WindowFrameBound::CurrentRow => Ok(Some(Reach::Time(Duration(0)))),
+        WindowFrameBound::Preceding(_) | WindowFrameBound::Following(_) => Ok(None),
     }
 }
 

@@ -21,12 +21,13 @@ use datafusion::physical_expr::aggregate::AggregateExprBuilder;
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_planner::create_window_expr;
 use millstream_core::{Duration, EventTime};
-use millstream_sql::{Leaf, Over, window_function};
+use millstream_sql::{Leaf, Over, in_arrival_order, window_function};
 
 use super::super::computable::Computable;
 use super::super::saved_keys::{SavedKeys, keys_batch, lists};
 use super::super::waiting::{OrderBy, Waiting, order_columns, timed_schema, with_times, without_times};
 use super::super::{Given, Operator, Taken};
+use super::arrival::ArrivalFunction;
 use super::frame::{FrameEnd, Needs, Reach};
 use super::running::{Along, Running, RunningFunction};
 use crate::checkpoint::{KeyedLog, Saved, Saver};
@@ -47,6 +48,8 @@ pub(crate) struct GeneralOver {
     /// How far back rows are kept, in rows and in time.
     rows_before: usize,
     time_before: Duration,
+    /// Rows of one time come one after another, as they arrived: none is the peer of another.
+    in_arrival_order: bool,
     converter: RowConverter,
     partitions: HashMap<OwnedRow, Partition>,
     /// Bytes of all partitions.
@@ -73,6 +76,8 @@ enum Way {
     AtHand(Arc<dyn WindowExpr>),
     /// Along the partition from its beginning.
     Along(RunningFunction, FrameEnd),
+    /// Over the rows at hand as they arrived.
+    Arrival(ArrivalFunction),
 }
 
 struct Partition {
@@ -129,11 +134,13 @@ impl GeneralOver {
         let partition_by = over.partition_by.iter().map(compile).collect::<Result<Vec<_>>>()?;
         let input: SchemaRef = Arc::new(schema.as_arrow().clone());
         let fields = partition_by.iter().map(|key| Ok(SortField::new(key.data_type(&input)?)));
+        let in_arrival_order = over.functions.iter().filter_map(window_function).any(in_arrival_order);
         let (mut rows_before, mut time_before) = (0, Duration(0));
         for needs in functions.iter().map(|function| function.needs) {
             match needs.before {
                 Reach::Rows(rows) => rows_before = rows_before.max(rows),
-                Reach::Time(length) => time_before = time_before.max(length),
+                // Rows of one time that were not given together are in a frame of no length.
+                Reach::Time(length) => time_before = time_before.max(length).max(Duration(1)),
             }
         }
         let computable = Computable::new(arguments.into_iter().chain(partition_by.iter().cloned()));
@@ -145,6 +152,7 @@ impl GeneralOver {
             order_by,
             rows_before,
             time_before,
+            in_arrival_order,
             partitions: HashMap::new(),
             partition_bytes: 0,
             ttl: over.ttl,
@@ -183,12 +191,17 @@ impl GeneralOver {
         }
         let fresh = self.fresh_starts(partition, to);
         let order = order_columns(&self.order_by, rows)?;
-        let peers = ends_of_peers(&order, rows.num_rows())?;
+        let peers = if self.in_arrival_order {
+            (1..=rows.num_rows()).collect()
+        } else {
+            ends_of_peers(&order, rows.num_rows())?
+        };
         let mut running = partition.running.iter_mut();
         let mut columns: Vec<ArrayRef> = rows.slice(from, to - from).columns().to_vec();
         for function in &self.functions {
             let values = match &function.way {
                 Way::AtHand(expr) => expr.evaluate(rows)?.slice(from, to - from),
+                Way::Arrival(function) => function.values(rows, &partition.times, from, to)?,
                 Way::Along(along, end) => {
                     let (value, consumed) = running
                         .next()
@@ -305,7 +318,11 @@ impl Function {
     fn compile(expr: &Expr, function: &WindowFunction, schema: &DFSchema, value_type: DataType) -> Result<Self> {
         let params = &function.params;
         let name = function.fun.name();
-        let needs = Needs::of(name, &params.args, &params.window_frame)?;
+        let arrival = if in_arrival_order(function) { ArrivalFunction::compile(function, schema)? } else { None };
+        let needs = Needs::of(name, &params.args, &params.window_frame, arrival.is_some())?;
+        if let Some(arrival) = arrival {
+            return Ok(Self { way: Way::Arrival(arrival), needs, value_type });
+        }
         let from_start =
             matches!(&params.window_frame.start_bound, WindowFrameBound::Preceding(bound) if bound.is_null());
         let argument = |index: usize| match params.args.get(index) {
@@ -369,6 +386,7 @@ impl Function {
         !matches!(
             self.way,
             Way::AtHand(_)
+                | Way::Arrival(_)
                 | Way::Along(RunningFunction::RowNumber | RunningFunction::Rank | RunningFunction::DenseRank, _)
         )
     }
@@ -385,28 +403,36 @@ impl Operator for GeneralOver {
         }
         self.waiting.watermark = watermark;
         let mut touched = std::mem::take(&mut self.unfinished);
+        let mut places: HashMap<OwnedRow, Vec<u32>> = HashMap::new();
         if let Some((rows, times)) = self.waiting.ready()? {
-            let mut places: HashMap<OwnedRow, Vec<u32>> = HashMap::new();
             for (row, key) in (0_u32..).zip(self.keys(&rows)?) {
                 places.entry(key).or_default().push(row);
             }
-            for (key, places) in places {
+            for (key, places) in &places {
                 let partition = self.partitions.entry(key.clone()).or_default();
                 partition.times.extend(places.iter().map(|row| EventTime(times.value(*row as usize))));
-                let new = take_record_batch(&rows, &UInt32Array::from(places))?;
+                let new = take_record_batch(&rows, &UInt32Array::from(places.clone()))?;
                 partition.rows = Some(match &partition.rows {
                     Some(before) => concat_batches(&self.input, [before, &new])?,
                     None => new,
                 });
-                touched.insert(key);
+                touched.insert(key.clone());
             }
         }
         let mut given: Vec<(RecordBatch, Vec<EventTime>)> = Vec::new();
+        // The order of arrival among rows of one time: those that waited for what follows them came before.
+        let mut arrival: Vec<u32> = Vec::new();
         for key in touched {
             let Some(mut partition) = self.partitions.remove(&key) else { continue };
             self.partition_bytes -= partition.bytes;
             self.log.touch(&key);
-            given.extend(self.give(&mut partition)?);
+            let (from, of_key) = (partition.given, places.get(&key).map_or(&[][..], Vec::as_slice));
+            if let Some(rows) = self.give(&mut partition)? {
+                let first_new = partition.times.len() - of_key.len();
+                let number = |row: usize| row.checked_sub(first_new).map_or(0, |new| of_key[new] + 1);
+                arrival.extend((from..partition.given).map(number));
+                given.push(rows);
+            }
             if partition.given < partition.times.len() {
                 self.unfinished.insert(key.clone());
             }
@@ -420,8 +446,10 @@ impl Operator for GeneralOver {
             return Ok(Vec::new());
         }
         let rows = concat_batches(&self.output, given.iter().map(|(rows, _)| rows))?;
-        let times: Int64Array = given.iter().flat_map(|(_, times)| times.iter().map(|time| time.0)).collect();
-        let order = arrow::compute::sort_to_indices(&times, None, None)?;
+        let times = given.iter().flat_map(|(_, times)| times.iter().map(|time| time.0));
+        let mut order: Vec<((i64, u32), u32)> = times.zip(arrival).zip(0..).collect();
+        order.sort_unstable();
+        let order: UInt32Array = order.into_iter().map(|(_, row)| row).collect::<Vec<_>>().into();
         Ok(vec![Given::Rows(vec![take_record_batch(&rows, &order)?])])
     }
 
@@ -472,7 +500,7 @@ impl Operator for GeneralOver {
         columns.push(rows);
         let running = self.functions.iter().filter_map(|function| match &function.way {
             Way::Along(running, _) => Some((running, &function.value_type)),
-            Way::AtHand(_) => None,
+            Way::AtHand(_) | Way::Arrival(_) => None,
         });
         for (place, (function, value_type)) in running.enumerate() {
             let mut values = Vec::with_capacity(keys.len());
@@ -501,7 +529,7 @@ impl Operator for GeneralOver {
         let along: Vec<(&RunningFunction, &DataType)> = (self.functions.iter())
             .filter_map(|function| match &function.way {
                 Way::Along(running, _) => Some((running, &function.value_type)),
-                Way::AtHand(_) => None,
+                Way::AtHand(_) | Way::Arrival(_) => None,
             })
             .collect();
         let timed: SchemaRef = timed_schema(&self.input);

@@ -3,8 +3,9 @@
 //!
 //! Two ways. Sums, counts, averages and extremes of numbers over frames that end at the row are carried along as rows
 //! come into a frame and leave it ([`sliding`]). Everything else is computed by DataFusion's window expressions over the
-//! rows at hand ([`general`]).
+//! rows at hand ([`general`]), or where frames end with a row although others of its time follow by [`arrival`].
 
+mod arrival;
 mod frame;
 mod general;
 mod running;

@@ -31,14 +31,22 @@ impl Checker<'_> {
             }
         }
         let places = node.places()?;
-        let mut origins = input.origins;
+        let mut origins = match node.function.passes() {
+            None => input.origins,
+            Some(passes) => passes.iter().map(|column| input.origins[places[*column]]).collect(),
+        };
         for found in &mut origins {
             *found = if matches!(found, Origin::Time | Origin::LostTime) { Origin::LostTime } else { Origin::Other };
         }
-        origins.extend(node.function.adds().iter().map(|added| added.bound.map_or(Origin::Other, Origin::Window)));
+        let passed = origins.len();
+        origins.extend(node.adds().iter().map(|added| added.bound.map_or(Origin::Other, Origin::Window)));
         let shape = match node.function.result_time(places.len()) {
             ResultTime::Column(column) => {
                 origins[places[column]] = Origin::Time;
+                Shape::Stream { assigned: None, has_watermark: true }
+            }
+            ResultTime::Added(column) => {
+                origins[passed + column] = Origin::Time;
                 Shape::Stream { assigned: None, has_watermark: true }
             }
             ResultTime::Sets => {

@@ -7,7 +7,7 @@ use millstream_core::WindowSpec;
 use super::aggregate::names_window;
 use super::{Checked, Checker, Origin, Shape, origin};
 use crate::pipeline::WindowBound;
-use crate::plan::over::{TopRows, check_frame, window_function};
+use crate::plan::over::{TopRows, check_frame, first_order, window_function};
 use crate::{Code, SqlError};
 
 /// How an OVER runs.
@@ -57,7 +57,7 @@ impl Checker<'_> {
         let mut partitions = None;
         for expr in &window.window_expr {
             let Some(function) = window_function(expr) else { continue };
-            let WindowFunctionParams { partition_by, order_by, .. } = &function.params;
+            let WindowFunctionParams { partition_by, .. } = &function.params;
             let name = function.fun.name();
             let has_bound = |bounds: &[WindowBound]| {
                 let found = partition_by.iter().map(|part| origin(part, schema, input));
@@ -70,7 +70,7 @@ impl Checker<'_> {
             let found = match spec {
                 Some(spec) if names_window(spec, has_bound) => OverKind::Windowed(spec),
                 _ => {
-                    let first = order_by.first().map(|sort| (origin(&sort.expr, schema, input), sort.asc));
+                    let first = first_order(function).map(|(expr, asc)| (origin(expr, schema, input), asc));
                     Self::check_order(name, first, input).map_err(|error| error.at(at))?;
                     check_frame(function).map_err(|error| error.at(at))?;
                     OverKind::Stream
@@ -132,8 +132,8 @@ impl Checker<'_> {
         let input = self.check(&top.window.input)?;
         let schema = top.window.input.schema();
         let Shape::Stream { assigned: None, has_watermark } = input.shape else { return Ok(None) };
-        let first = function.params.order_by.first();
-        if has_watermark && first.is_some_and(|sort| sort.asc && origin(&sort.expr, schema, &input) == Origin::Time) {
+        let first = first_order(function);
+        if has_watermark && first.is_some_and(|(expr, asc)| asc && origin(expr, schema, &input) == Origin::Time) {
             return Ok(None);
         }
         if !self.allowed.updates {

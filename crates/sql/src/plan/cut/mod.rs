@@ -22,7 +22,7 @@ use super::bounds::time_bounds;
 use super::check::{Allowed, Checked, Origin, Shape, check, origin};
 use super::locate::Clauses;
 use super::node::LeafNode;
-use super::over::{TopRows, is_running, window_function};
+use super::over::{TopRows, first_order, is_running, window_function};
 use super::reference::is_reference;
 use crate::catalog::Relation;
 use crate::in_order::InOrder;
@@ -162,7 +162,7 @@ impl Cutter {
         let Some(function) = window.window_expr.iter().find_map(window_function) else {
             return Err(SqlError::new("an OVER without functions"));
         };
-        let time = function.params.order_by.first().map(|sort| &sort.expr);
+        let time = first_order(function).map(|(expr, _)| expr);
         let leaf = self.rows_leaf(&window.input, time)?;
         let ordered = ordered_window(window)?;
         let has_running = window.window_expr.iter().filter_map(window_function).any(is_running);

@@ -82,7 +82,7 @@ fn paths_find_what_the_guide_says() {
 /// Each row's texts with bars between them, nulls as `-`.
 fn shown(rows: &RecordBatch) -> Vec<String> {
     use arrow::array::AsArray;
-    let columns: Vec<_> = rows.columns().iter().map(|column| column.as_string::<i32>()).collect();
+    let columns: Vec<_> = rows.columns().iter().map(AsArray::as_string::<i32>).collect();
     let row = |row: usize| {
         let values = columns.iter().map(|column| column.iter().nth(row).flatten().unwrap_or("-"));
         values.collect::<Vec<_>>().join("|")

@@ -17,7 +17,7 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use datafusion::common::{HashMap, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use millstream_core::{Duration, EventTime};
-use millstream_sql::{Leaf, Over, window_function};
+use millstream_sql::{Leaf, Over, in_arrival_order, window_function};
 
 use super::frame::Reach;
 use crate::checkpoint::{KeyedLog, Saved, Saver};
@@ -43,6 +43,8 @@ pub(crate) struct SlidingOver {
     partition_by: Vec<Arc<dyn PhysicalExpr>>,
     converter: RowConverter,
     waiting: Waiting,
+    /// Rows of one time come one after another, as they arrived: none is the peer of another.
+    in_arrival_order: bool,
     /// The places of partitions, by their keys as bytes.
     places: HashMap<Box<[u8]>, usize>,
     partitions: Vec<Partition>,
@@ -101,6 +103,7 @@ impl SlidingOver {
             partition_by,
             converter,
             waiting: Waiting::new(input, order_by, computable),
+            in_arrival_order: over.functions.iter().filter_map(window_function).any(in_arrival_order),
             places: HashMap::default(),
             partitions: Vec::new(),
             free: Vec::new(),
@@ -157,7 +160,7 @@ impl SlidingOver {
         while first < times.len() {
             let time = times[first];
             let peers = first..first + times[first..].iter().take_while(|other| **other == time).count();
-            // A frame of rows ends with the row, one of time with its last peer.
+            // A frame of rows ends with the row, one of time with its last peer, if there are peers.
             for row in peers.clone() {
                 let partition = &mut self.partitions[places[row]];
                 if !partition.is_touched {
@@ -168,16 +171,24 @@ impl SlidingOver {
                 self.rows += 1;
                 for (index, function) in self.functions.iter().enumerate() {
                     partition.add(index, function, &self.arguments, number);
-                    if let Reach::Rows(before) = function.before {
-                        partition.leave_rows(index, function, &self.arguments, number, before);
-                        results[index].push(partition.value(index, function, &self.arguments));
+                    match function.before {
+                        Reach::Rows(before) => {
+                            partition.leave_rows(index, function, &self.arguments, number, before);
+                        }
+                        Reach::Time(before) if self.in_arrival_order => {
+                            partition.leave_time(index, function, &self.arguments, time.saturating_sub(before.0));
+                        }
+                        Reach::Time(_) => continue,
                     }
+                    results[index].push(partition.value(index, function, &self.arguments));
                 }
             }
             for row in peers.clone() {
                 let partition = &mut self.partitions[places[row]];
                 for (index, function) in self.functions.iter().enumerate() {
-                    if let Reach::Time(before) = function.before {
+                    if let Reach::Time(before) = function.before
+                        && !self.in_arrival_order
+                    {
                         partition.leave_time(index, function, &self.arguments, time.saturating_sub(before.0));
                         results[index].push(partition.value(index, function, &self.arguments));
                     }
