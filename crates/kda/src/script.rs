@@ -290,10 +290,14 @@ fn schema_options(table: &mut Table, schema: &Schema) {
         }
         RecordFormat::Csv { row_delimiter, column_delimiter } => {
             table.option("format", "csv");
-            if column_delimiter != "," {
-                table.option("csv.field-delimiter", escaped(column_delimiter));
+            for (key, delimiter, default) in
+                [("csv.field-delimiter", column_delimiter, ","), ("csv.row-delimiter", row_delimiter, r"\n")]
+            {
+                let delimiter = escaped(delimiter);
+                if delimiter != default {
+                    table.option(key, delimiter);
+                }
             }
-            table.option("csv.row-delimiter", escaped(row_delimiter));
         }
     }
 }
