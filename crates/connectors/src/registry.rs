@@ -47,10 +47,6 @@ const CONNECTORS: &[Connector] = &[
 /// Connectors whose records may be transformed: those of streams.
 const TRANSFORMED: [&str; 2] = ["stream", "kinesis"];
 
-/// What the tables of a Kinesis Data Analytics application say of themselves, whatever their connector: the types of their
-/// columns, for formats, and the stream whose rows they take, for whoever prints them.
-const KDA: [&str; 2] = ["kda.types", "kda.stream"];
-
 /// Makes sources, decoders, sinks and references by the two tables: of connectors here, of formats in [`formats::FORMATS`].
 pub struct Registry {
     context: Context,
@@ -98,9 +94,6 @@ impl Connectors for Registry {
             let roles = (connector.check)(request)?;
             if TRANSFORMED.contains(&connector.name) {
                 transforms::check(request)?;
-            }
-            for key in KDA {
-                request.options.get(key);
             }
             request.options.finish()?;
             Ok(roles)

@@ -71,9 +71,9 @@ impl Connectors for Offline {
 
     fn sink(&self, table: &TableDecl, query: &str) -> Result<Box<dyn Sink>, OptionError> {
         if is_printed(table) {
-            // Rows of an application's stream are shown under the stream's name, whatever the table has to be called.
-            let shown = table.options.get("kda.stream").unwrap_or(&table.name);
-            return Ok(Box::new(Printed { table: shown.to_owned(), printed: self.printed.clone() }));
+            // The output of a stream whose name the service has for a table of its own.
+            let shown = table.name.strip_suffix("__output").unwrap_or(&table.name).to_owned();
+            return Ok(Box::new(Printed { table: shown, printed: self.printed.clone() }));
         }
         self.registry.sink(table, query)
     }

@@ -40,10 +40,6 @@ impl Dialect for KdaDialect {
         self.generic.is_identifier_part(ch)
     }
 
-    fn supports_unicode_string_literal(&self) -> bool {
-        true
-    }
-
     fn supports_window_function_null_treatment_arg(&self) -> bool {
         true
     }
@@ -115,8 +111,13 @@ fn predicate(tokens: &[Token; 3]) -> Option<(String, usize)> {
     };
     let (first, second) = (word(&tokens[0])?, word(&tokens[1]));
     if PREDICATES.contains(&first.as_str()) {
-        // A period follows: a pair in brackets, or a column that is none here.
-        return (tokens[1] == Token::LParen).then_some((first, 1));
+        // A period follows, or a point in time; otherwise the word is an alias.
+        let is_operand = match &tokens[1] {
+            Token::LParen => true,
+            Token::Word(word) => word.keyword == Keyword::NoKeyword,
+            _ => false,
+        };
+        return is_operand.then_some((first, 1));
     }
     let second = second.filter(|second| PREDICATES.contains(&second.as_str()))?;
     PREFIXES.contains(&first.as_str()).then(|| (format!("{first} {second}"), 2))

@@ -95,8 +95,11 @@ impl Exprs<'_> {
             Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
             Expr::Like { negated, expr, pattern, escape_char, any: false } => {
                 let not = if *negated { "NOT " } else { "" };
-                let escape = escape_char.as_ref().map(|escape| format!(" ESCAPE {escape}")).unwrap_or_default();
-                boolean(format!("{} {not}LIKE {}{escape}", self.sql(expr)?, self.pattern(pattern)?))
+                let pattern = match escape_char {
+                    Some(escape) => escaped(pattern, &escape.value)?,
+                    None => self.pattern(pattern)?,
+                };
+                boolean(format!("{} {not}LIKE {pattern}", self.sql(expr)?))
             }
             Expr::SimilarTo { negated, expr, pattern, escape_char } => {
                 let escape = escape_char.as_ref().map(|escape| format!(", {escape}")).unwrap_or_default();
@@ -120,11 +123,15 @@ impl Exprs<'_> {
                 Ok(Value::new(format!("strpos({}, {})", self.sql(r#in)?, self.sql(expr)?), Class::Integer))
             }
             Expr::Substring { expr, substring_from, substring_for, .. } => {
-                let mut arguments = vec![self.sql(expr)?];
+                let value = self.value(expr)?;
+                let from = substring_from.as_deref().and_then(number);
+                // The beginnings of texts that rise rise too.
+                let mono = value.mono.filter(|mono| rises(*mono) && matches!(from, Some(0 | 1)));
+                let mut arguments = vec![value.sql];
                 for argument in [substring_from, substring_for].into_iter().flatten() {
                     arguments.push(self.sql(argument)?);
                 }
-                Ok(Value::new(format!("kda_substring({})", arguments.join(", ")), Class::Text))
+                Ok(Value::new(format!("kda_substring({})", arguments.join(", ")), Class::Text).with_mono(mono))
             }
             Expr::Trim { trim_where, trim_what, expr, .. } => {
                 let side = match trim_where {
@@ -301,7 +308,11 @@ impl Exprs<'_> {
         if value.declared.as_ref() == Some(&to) {
             return Ok(value);
         }
-        let mono = value.mono.filter(|_| class == value.class || number);
+        let mono = match value.mono {
+            // The text of a time is in the order of the times.
+            Some(mono) if class == Class::Text && value.class == Class::Time && rises(mono) => Some(Mono::Ascending),
+            mono => mono.filter(|_| class == value.class || number),
+        };
         let sql = format!("kda_cast({}, {})", value.sql, text(&to.to_string()));
         Ok(Value { sql, class, declared: Some(to), mono })
     }
@@ -324,12 +335,6 @@ impl Exprs<'_> {
             SqlError::new(format!("{unit} is no unit to round to"))
                 .hint("units are SECOND, MINUTE, HOUR, DAY, MONTH and YEAR")
         })?;
-        if let Expr::BinaryOp { left, op: BinaryOperator::Divide, .. } = unnested(expr)
-            && difference(left).is_none()
-        {
-            let message = format!("FLOOR(x TO {unit} / n) never was in the SQL of Kinesis Data Analytics");
-            return Err(SqlError::new(message).hint(format!("write STEP(x BY INTERVAL '5' {unit})")));
-        }
         let value = self.stepped(|exprs| exprs.value(expr))?;
         if value.class == Class::Interval {
             let mono = self.console_step(expr, &unit)?;
@@ -479,9 +484,11 @@ impl Exprs<'_> {
             place.sql = format!("-{}", place.sql);
         }
         let first = values.first().cloned().unwrap_or_default();
+        // Of floats it is the same.
+        let native = if native == "kda_avg" && first.class == Class::Float { "avg" } else { native };
         let (class, declared) = match native {
             "min" | "max" | "first_value" | "last_value" | "lag" | "nth_value" => (first.class, first.declared),
-            "sum" | "kda_avg" => (first.class, None),
+            "sum" | "kda_avg" | "avg" => (first.class, None),
             _ => (class, result_type(native)),
         };
         let list: Vec<&str> = values.iter().map(|value| value.sql.as_str()).collect();
@@ -558,6 +565,12 @@ impl Exprs<'_> {
         let mut bounds = Vec::new();
         for side in [left, right] {
             let Expr::Tuple(pair) = unnested(side) else {
+                // A period contains a point in time, or does not.
+                if predicate == "CONTAINS" && bounds.len() == 2 {
+                    let point = self.sql(side)?;
+                    bounds.extend([point.clone(), point]);
+                    continue;
+                }
                 let error = SqlError::new(format!("{side} is no period"));
                 return Err(error.hint(format!("write (begin, end) {predicate} (begin, end)")));
             };
@@ -750,9 +763,34 @@ fn digits_of(sql: &str) -> Option<(usize, usize)> {
     (digits(whole) && digits(fraction)).then_some(((whole.len() + fraction.len()).max(1), fraction.len()))
 }
 
+/// A pattern of LIKE whose escape is a backslash.
+fn escaped(pattern: &Expr, escape: &Literal) -> Result<String, SqlError> {
+    let literal = match pattern {
+        Expr::Value(value) => value.value.clone().into_string(),
+        _ => None,
+    };
+    let (Some(pattern), Some(escape)) = (literal, escape.clone().into_string()) else {
+        let error = SqlError::new("LIKE … ESCAPE takes a pattern that stands in the query");
+        return Err(error.hint("write the pattern in quotes, or leave ESCAPE out"));
+    };
+    let mut letters = pattern.chars();
+    let mut native = String::new();
+    while let Some(letter) = letters.next() {
+        let is_escape = escape.starts_with(letter);
+        if is_escape || letter == '\\' {
+            native.push('\\');
+        }
+        native.extend(if is_escape { letters.next() } else { Some(letter) });
+    }
+    Ok(text(&native))
+}
+
+fn rises(mono: Mono) -> bool {
+    matches!(mono, Mono::RowTime | Mono::Step { .. } | Mono::Ascending)
+}
+
 /// How the result goes with time, where both sides do.
 fn combined(left: &Value, op: &BinaryOperator, right: &Value) -> Option<Mono> {
-    let rises = |mono: Mono| matches!(mono, Mono::RowTime | Mono::Step { .. } | Mono::Ascending);
     let right_mono = match op {
         BinaryOperator::Minus => right.mono.map(reversed),
         _ => right.mono,

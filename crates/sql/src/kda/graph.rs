@@ -36,8 +36,6 @@ const ERROR_COLUMNS: [(&str, &str); 7] = [
 const STREAMS: [&str; 3] = ["kinesis", "stream", "generator"];
 /// What tells connectors and formats the types of KDA.
 const TYPES_OPTION: &str = "kda.types";
-/// What tells whoever prints a table whose rows they are.
-const STREAM_OPTION: &str = "kda.stream";
 
 /// What FROM can name, and the functions that the script defines.
 #[derive(Debug, Default)]
@@ -344,7 +342,6 @@ impl Graph<'_> {
     fn output(&mut self, table: &Table, at: Option<Position>, last: &mut Vec<Translated>) {
         let of = table.like.as_ref().unwrap_or(&table.name);
         let mut options = table.options.clone();
-        options.push((STREAM_OPTION.to_owned(), table.name.text.clone()));
         if of.text.eq_ignore_ascii_case(ERRORS) {
             let columns: Vec<String> =
                 ERROR_COLUMNS.iter().map(|(name, data_type)| format!("{} {data_type}", quote(name))).collect();

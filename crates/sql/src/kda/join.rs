@@ -285,7 +285,7 @@ impl Selects<'_> {
         {
             let mut known = Vec::new();
             for Known { column, sql, hidden } in &relation.columns {
-                let name = format!("{}.{}", relation.name, column.name);
+                let name = format!("{}:{}", relation.name, column.name);
                 columns.push(format!("{sql} AS {}", quote(&name)));
                 let mono = column.mono.filter(|mono| *mono == Mono::Constant || is_lookup || is_later(is_left));
                 // Where the pair's time is this side's, it is the time of the join.
@@ -327,7 +327,7 @@ impl Selects<'_> {
             for relation in &source.scope.relations {
                 let mut known = Vec::new();
                 for Known { column, sql, hidden } in &relation.columns {
-                    let name = format!("{}.{}", relation.name, column.name);
+                    let name = format!("{}:{}", relation.name, column.name);
                     let made = dotted(&alias, &name);
                     for (part, items) in parts.iter_mut().enumerate() {
                         let value = if part == side { sql.as_str() } else { "NULL" };

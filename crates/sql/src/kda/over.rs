@@ -145,7 +145,7 @@ impl Frame<'_> {
             return Ok("RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW".to_owned());
         };
         if !matches!(&frame.end_bound, None | Some(WindowFrameBound::CurrentRow)) {
-            return Err(ends_elsewhere(function));
+            return Err(ends_elsewhere(function, frame));
         }
         let (units, none) = match frame.units {
             WindowFrameUnits::Rows => ("ROWS", "0".to_owned()),
@@ -156,14 +156,15 @@ impl Frame<'_> {
             WindowFrameBound::CurrentRow => none,
             WindowFrameBound::Preceding(None) => "UNBOUNDED".to_owned(),
             WindowFrameBound::Preceding(Some(distance)) => distance_of(distance, frame.units)?,
-            WindowFrameBound::Following(_) => return Err(ends_elsewhere(function)),
+            WindowFrameBound::Following(_) => return Err(ends_elsewhere(function, frame)),
         };
         Ok(format!("{units} BETWEEN {start} PRECEDING AND CURRENT ROW"))
     }
 }
 
-fn ends_elsewhere(function: &str) -> SqlError {
-    SqlError::new(format!("the window of {function} does not end at the current row"))
+fn ends_elsewhere(function: &str, frame: &WindowFrame) -> SqlError {
+    let end = frame.end_bound.as_ref().unwrap_or(&frame.start_bound);
+    SqlError::new(format!("the window of {function} ends at {end}, not at the current row"))
         .hint("write RANGE INTERVAL '1' MINUTE PRECEDING or ROWS 10 PRECEDING: both end there")
 }
 

@@ -113,6 +113,12 @@ pub(super) fn read(script: &str, findings: &mut Findings) -> Vec<Statement> {
         let Tokens { tokens, windows } = tokens::rewrite(tokens.to_vec());
         let Some(first) = tokens.first() else { continue };
         let at = Position::of(first.span);
+        if let Some((place, unit)) = tokens::divided_unit(&tokens) {
+            let error = SqlError::new(format!("FLOOR(x TO {unit} / n) never was in the SQL of Kinesis Data Analytics"));
+            let error = error.hint(format!("write STEP(x BY INTERVAL '5' {unit})"));
+            findings.errors.push(error.at(Position::of(place.span)));
+            continue;
+        }
         match parse(&dialect, tokens, &text) {
             Ok(kind) => statements.push(Statement { at, kind, windows }),
             Err(error) => findings.errors.push(error.at(at)),

@@ -8,6 +8,11 @@ pub(super) fn clean(script: &str) -> String {
     let mut cleaned = String::with_capacity(script.len() + 2);
     let mut rest = script;
     while let Some(first) = rest.chars().next() {
+        if let Some((literal, taken)) = unicode(rest).filter(|_| !cleaned.ends_with(is_of_word)) {
+            cleaned.push_str(&literal);
+            rest = &rest[taken..];
+            continue;
+        }
         let taken = match first {
             '\'' | '"' => quoted(rest, first),
             '/' if rest.starts_with("//") => {
@@ -32,6 +37,52 @@ pub(super) fn clean(script: &str) -> String {
         rest = &rest[taken..];
     }
     cleaned
+}
+
+fn is_of_word(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
+}
+
+/// `u&'\\0041'` and `u&'!0041' UESCAPE '!'` at the beginning of a text: as a plain literal, filled up with blanks so
+/// that places stay, and how long it was. `None`: there is none, or it is not well formed.
+fn unicode(text: &str) -> Option<(String, usize)> {
+    let body = text.strip_prefix(['u', 'U'])?.strip_prefix('&').filter(|body| body.starts_with('\''))?;
+    let mut length = quoted(body, '\'');
+    while body[length..].starts_with('\'') {
+        length += quoted(&body[length..], '\'');
+    }
+    let inner = body[1..length].strip_suffix('\'')?;
+    let mut taken = 2 + length;
+    let mut escape = '\\';
+    let after = text[taken..].trim_start();
+    if after.get(..7).is_some_and(|word| word.eq_ignore_ascii_case("UESCAPE")) {
+        let mark = after[7..].trim_start();
+        let mut letters = mark.strip_prefix('\'')?.chars();
+        escape = letters.next()?;
+        let rest = letters.as_str().strip_prefix('\'')?;
+        taken = text.len() - rest.len();
+    }
+    let mut decoded = String::new();
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        if letter != escape {
+            decoded.push(letter);
+            continue;
+        }
+        let rest = letters.as_str();
+        if let Some(rest) = rest.strip_prefix(escape) {
+            decoded.push(escape);
+            letters = rest.chars();
+            continue;
+        }
+        let (skipped, digits) = if rest.starts_with('+') { (1, 6) } else { (0, 4) };
+        let code = u32::from_str_radix(rest.get(skipped..skipped + digits)?, 16).ok()?;
+        decoded.push(char::from_u32(code)?);
+        letters = rest[skipped + digits..].chars();
+    }
+    let literal = format!("'{decoded}'");
+    let blanks = text[..taken].chars().count().saturating_sub(literal.chars().count());
+    Some((literal + &" ".repeat(blanks), taken))
 }
 
 /// The length of what stands in quotes, both included; a doubled quote ends and begins again.
@@ -90,6 +141,13 @@ mod tests {
             "SELECT 1 -- one\n, 'http://x' -- a // b\n/* open*/"
         );
         assert_eq!(clean("SELECT '//' // it''s"), "SELECT '//' -- it''s");
+    }
+
+    #[test]
+    fn unicode_literals_are_decoded_and_places_stay() {
+        assert_eq!(clean(r"a, u&'\0041\0009' 'B'"), "a, 'A\t'          'B'");
+        assert_eq!(clean("U&'!00e9t!!' uescape '!'||x"), "'ét!'                  ||x");
+        assert_eq!(clean("menu&'x'"), "menu&'x'");
     }
 
     #[test]

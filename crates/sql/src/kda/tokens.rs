@@ -43,8 +43,8 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>) -> Tokens {
         tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF)).collect();
     join_literals(&mut tokens);
     let mut windows = HashMap::new();
-    take_windows(&mut tokens, &mut windows);
     words(&mut tokens);
+    take_windows(&mut tokens, &mut windows);
     steps(&mut tokens);
     differences(&mut tokens);
     staggers(&mut tokens);
@@ -112,6 +112,14 @@ fn opening(tokens: &[TokenWithSpan], close: usize) -> Option<usize> {
     None
 }
 
+/// Where `FLOOR(x TO MINUTE / 5)` stands, which sqlparser would only say that it is wrong of.
+pub(super) fn divided_unit(tokens: &[TokenWithSpan]) -> Option<(&TokenWithSpan, String)> {
+    tokens.windows(3).find_map(|three| {
+        let unit = word(three.get(1)).filter(|word| UNITS.contains(&word.as_str()))?;
+        (is_word(three.first(), "TO") && three[2].token == Token::Div).then(|| (&three[2], unit))
+    })
+}
+
 /// Literals beside each other are one.
 fn join_literals(tokens: &mut Vec<TokenWithSpan>) {
     let mut index = 0;
@@ -146,6 +154,11 @@ fn words(tokens: &mut Vec<TokenWithSpan>) {
             Some("EXPEDITED") if is_word(before, "INSERT") => {
                 tokens.remove(index);
                 continue;
+            }
+            // What is trimmed is a blank unless it is said.
+            Some("LEADING" | "TRAILING" | "BOTH") if is_word(next(1), "FROM") => {
+                let blank = made(Token::SingleQuotedString(" ".to_owned()), &tokens[index]);
+                tokens.insert(index + 1, blank);
             }
             Some("CEILING") if is(next(1), &Token::LParen) => {
                 tokens[index] = {

@@ -39,19 +39,6 @@ impl Lead {
         Ok(has_changed && !is_first)
     }
 
-    /// Rows with their leads as what was come to.
-    pub(super) fn set(values: &[ScalarValue], columns: &[usize], rows: &RecordBatch) -> Result<RecordBatch> {
-        let mut all = rows.columns().to_vec();
-        for (column, value) in columns.iter().zip(values) {
-            all[*column] = value.to_array_of_size(rows.num_rows())?;
-        }
-        Ok(RecordBatch::try_new(rows.schema(), all)?)
-    }
-
-    pub(super) fn columns(&self) -> &[usize] {
-        &self.columns
-    }
-
     pub(super) fn save(&self, saver: &mut Saver) -> Result<()> {
         if self.values.is_empty() {
             return Ok(());

@@ -3,7 +3,7 @@
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use millstream_core::EventTime;
 
 use super::kept::{self, Kept};
@@ -24,11 +24,10 @@ impl Sets {
         Self { schema, lead: Lead::new(leads), rows: Vec::new(), bytes: 0 }
     }
 
-    /// Gives the rows of these values of the leads.
-    fn give(&mut self, leads: &[ScalarValue], end: i64, output: &mut Output) -> Result<()> {
+    /// Gives the rows that are here. A row whose lead went back is among them, with its own value.
+    fn give(&mut self, end: i64, output: &mut Output) -> Result<()> {
         let rows = kept::gather(&self.schema, &std::mem::take(&mut self.rows))?;
         self.bytes = 0;
-        let rows = Lead::set(leads, self.lead.columns(), &rows)?;
         let ends = output.times(std::iter::repeat_n(end, rows.num_rows()), self.schema.fields().len());
         output.give(&rows, [ends])
     }
@@ -37,9 +36,8 @@ impl Sets {
 impl InOrderLogic for Sets {
     fn push(&mut self, rows: &RecordBatch, times: &[i64], output: &mut Output) -> Result<()> {
         for kept in Kept::rows(rows, times.iter().copied().enumerate()) {
-            let before = self.lead.values.clone();
             if self.lead.follow(rows, kept.row())? {
-                self.give(&before, kept.time, output)?;
+                self.give(kept.time, output)?;
             }
             self.bytes += kept.bytes;
             self.rows.push(kept);
@@ -49,10 +47,7 @@ impl InOrderLogic for Sets {
 
     fn advance(&mut self, watermark: EventTime, output: &mut Output) -> Result<()> {
         match self.rows.last().map(|last| last.time) {
-            Some(last) if watermark == EventTime::MAX => {
-                let leads = self.lead.values.clone();
-                self.give(&leads, last, output)
-            }
+            Some(last) if watermark == EventTime::MAX => self.give(last, output),
             _ => Ok(()),
         }
     }

@@ -58,15 +58,28 @@ impl AggregateUDFImpl for Average {
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        if *args.return_field.data_type() == DataType::Float64 {
+            return avg_udaf().state_fields(args);
+        }
         let field = |name: &str, kind| Arc::new(Field::new(format!("{}[{name}]", args.name), kind, true));
         Ok(vec![field("count", DataType::Int64), field("sum", SUM)])
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if *args.return_type() == DataType::Float64 {
+            return avg_udaf().accumulator(args);
+        }
         if args.is_distinct {
             return exec_err!("AVG(DISTINCT …) of whole numbers is not there; take it of a subquery with DISTINCT");
         }
         Ok(Box::new(Sum { count: 0, total: 0, gives: args.return_type().clone() }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        if *args.return_type() == DataType::Float64 {
+            return avg_udaf().create_sliding_accumulator(args);
+        }
+        self.accumulator(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
@@ -74,6 +87,9 @@ impl AggregateUDFImpl for Average {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        if *args.return_type() == DataType::Float64 {
+            return avg_udaf().create_groups_accumulator(args);
+        }
         Ok(Box::new(Sums { counts: Vec::new(), totals: Vec::new(), gives: args.return_type().clone() }))
     }
 
