@@ -152,6 +152,8 @@ pub(crate) struct Resumed {
     pub(crate) tables: Results,
     /// What `print` tables have printed in all lives: what came behind a checkpoint is there again.
     pub(crate) printed: Results,
+    /// How many lives ended before the end.
+    pub(crate) deaths: usize,
 }
 
 /// Runs a script over a replay; `deaths` says after how many objects the store dies in each life but the last.
@@ -161,10 +163,11 @@ pub(crate) fn resumed(script: &str, replay: &str, cut: Cut, deaths: &[usize]) ->
         // Where the records are cut must not matter: each life cuts them elsewhere.
         let cut = Cut { seed: cut.seed.map(|seed| seed + life as u64), ..cut };
         if let Some(resumed) = live(&objects, &printed, script, replay, cut, &format!("life{life}"), Some(*death))? {
-            return Ok(resumed);
+            return Ok(Resumed { deaths: life, ..resumed });
         }
     }
-    last(&objects, &printed, script, replay, cut)
+    let resumed = last(&objects, &printed, script, replay, cut)?;
+    Ok(Resumed { deaths: deaths.len(), ..resumed })
 }
 
 /// Runs a script to its end from the checkpoints that there are.
@@ -188,9 +191,8 @@ fn live(
     death: Option<usize>,
 ) -> Result<Option<Resumed>, String> {
     // The claims of the queries are not what is broken off here.
-    let claiming = ["CREATE MATERIALIZED VIEW", "PUMP", "'print'"];
-    let claims: usize = claiming.iter().map(|word| script.matches(word).count()).sum();
-    let store = MemoryStore::new(objects, death.map(|objects| objects + claims));
+    let claims = script.matches("CREATE MATERIALIZED VIEW").count() + script.matches("'print'").count();
+    let store = MemoryStore::new(objects, death.map(|objects| objects + claims.max(1)));
     let plan = ReplayPlan { cut_seed: cut.seed, shards: cut.shards, ..ReplayPlan::default() };
     let (registry, clock) = registry(replay, plan, printed);
     let settings = Settings {
@@ -219,5 +221,5 @@ fn live(
     let table = |name: &str| Some(rows(&engine.table(name)?.snapshot().unwrap().rows));
     // A query into a sink has no table.
     let tables = queries.iter().filter_map(|query| Some((query.name.clone(), table(&query.name)?))).collect();
-    Ok(Some(Resumed { tables, printed: lines(printed) }))
+    Ok(Some(Resumed { tables, printed: lines(printed), deaths: 0 }))
 }
