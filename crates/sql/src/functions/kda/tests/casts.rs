@@ -70,7 +70,7 @@ fn casts_of_columns_convert_each_row_or_none() {
 }
 
 #[test]
-fn assignments_cut_texts_and_refuse_what_needs_a_cast() {
+fn assignments_refuse_what_is_too_long_and_what_needs_a_cast() {
     check(
         r"
         kda_assign('abcdef', 'VARCHAR(4)') => error: 'abcdef' has 6 letters
