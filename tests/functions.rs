@@ -125,6 +125,22 @@ fn values() -> Vec<(&'static str, Value)> {
         ("CAST(LOCALTIMESTAMP AS DATE) = current_date", json!(true)),
         ("CAST(current_time AS STRING) = CAST(localtime AS STRING)", json!(true)),
         ("FLOOR(until TO HOUR)", json!("2026-03-30T12:00:00.000")),
+        // Those of Kinesis Data Analytics; an error of a row leaves it out.
+        ("kda_assign(at, 'VARCHAR(5)')", json!("31/01")),
+        ("kda_cast(at, 'VARCHAR(5)')", json!(null)),
+        ("kda_cast(lat, 'INTEGER')", json!(49)),
+        ("kda_cast(ts, 'VARCHAR(19)')", json!("2026-01-31 12:30:00")),
+        ("kda_divide(id, 2)", json!(3)),
+        ("kda_divide(lat, id - 7)", json!(null)),
+        ("kda_step(until, INTERVAL '10' MINUTE)", json!("2026-03-30T12:20:00.000")),
+        ("kda_add(kda_floor(until, 'HOUR'), INTERVAL '1' SECOND)", json!("2026-03-30T12:00:01.000")),
+        ("kda_interval_count(kda_difference(until, ts, 'SECOND'), 'SECOND')", json!(58 * 86_400 - 1)),
+        ("tsdiff(until, ts)", json!(-58_i64 * 86_400_000 + 500)),
+        ("char_to_timestamp('dd/MM/yyyy HH:mm', at)", json!("2026-01-31T12:30:00.000")),
+        ("timestamp_to_char('EEE d MMM', ts)", json!("Sat 31 Jan")),
+        ("kda_period('PRECEDES', ts, ts, until, until)", json!(true)),
+        ("regex_replace(at, '/', '-', 1, 0)", json!("31-01-2026 12:30")),
+        ("kda_regex_log_parse(at, '([0-9]+)/([0-9]+).*')['COLUMN2']", json!("01")),
     ]
 }
 

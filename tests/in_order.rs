@@ -32,7 +32,9 @@ fn short(rows: &[Value]) -> Vec<String> {
         other => other.to_string(),
     };
     let row = |row: &Value| {
-        let by_name: BTreeMap<&String, &Value> = row.as_object().unwrap().iter().collect();
+        // What has windows is final at the end.
+        let columns = row.as_object().unwrap().iter().filter(|(name, _)| *name != "is_final");
+        let by_name: BTreeMap<&String, &Value> = columns.collect();
         by_name.into_values().map(value).collect::<Vec<_>>().join(" ")
     };
     rows.iter().map(row).collect()

@@ -272,6 +272,8 @@ def test_an_application_is_defined_over_http(service):
     eventually(lambda: len(written(service)) == len(ROWS))
     assert written(service) == ROWS
     # What is wrong with the SQL is told with its place in the script.
-    answer = service.post("/api/v1/kda/applications", json=changed(ApplicationCode="CREATE STREAM ("))
+    wrong = CODE.replace('"TICKER",', '"NOWHERE",')
+    answer = service.post("/api/v1/kda/applications", json=changed(ApplicationCode=wrong))
     problem = answer.json()
-    assert answer.status_code == 400 and "CREATE STREAM (" in problem["script"].splitlines()[problem["line"] - 1]
+    assert answer.status_code == 400 and "NOWHERE" in problem["detail"], problem
+    assert "NOWHERE" in problem["script"].splitlines()[problem["line"] - 1], problem

@@ -95,6 +95,8 @@ impl Connectors for Registry {
             if TRANSFORMED.contains(&connector.name) {
                 transforms::check(request)?;
             }
+            // For formats: a connector that has none, such as `print`, takes it too, as tables of applications have it.
+            request.options.get("kda.types");
             request.options.finish()?;
             Ok(roles)
         })
@@ -222,6 +224,7 @@ mod tests {
             let found = registry.check(&table(options)).unwrap_err().to_string();
             assert!(found.starts_with(error), "{found}");
         }
+        registry.check(&table(&[("connector", "print"), ("kda.types", "INTEGER")])).unwrap();
         let print = table(&[("connector", "print")]);
         let unreadable = registry.source(&print).err().unwrap().to_string();
         assert_eq!(unreadable, "option 'connector': table `t` with connector 'print' cannot be read");

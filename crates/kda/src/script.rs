@@ -290,10 +290,14 @@ fn schema_options(table: &mut Table, schema: &Schema) {
         }
         RecordFormat::Csv { row_delimiter, column_delimiter } => {
             table.option("format", "csv");
-            if column_delimiter != "," {
-                table.option("csv.field-delimiter", escaped(column_delimiter));
+            for (key, delimiter, default) in
+                [("csv.field-delimiter", column_delimiter, ","), ("csv.row-delimiter", row_delimiter, r"\n")]
+            {
+                let delimiter = escaped(delimiter);
+                if delimiter != default {
+                    table.option(key, delimiter);
+                }
             }
-            table.option("csv.row-delimiter", escaped(row_delimiter));
         }
     }
 }
@@ -307,7 +311,22 @@ fn is_word(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Line breaks and tabs as options have them.
+/// Line breaks, tabs and backslashes as options have them. Where a description has `\n` as two letters, it means one.
 fn escaped(delimiter: &str) -> String {
-    delimiter.replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+    let plain = delimiter.replace("\\n", "\n").replace("\\r", "\r").replace("\\t", "\t");
+    plain.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delimiters_are_escaped() {
+        for (given, option) in
+            [("\n", r"\n"), (r"\n", r"\n"), ("\r\n", r"\r\n"), ("\t", r"\t"), ("|", "|"), (r"\|", r"\\|"), ("'", "'")]
+        {
+            assert_eq!(escaped(given), option);
+        }
+    }
 }

@@ -15,8 +15,7 @@ CREATE TABLE "CompanyName" (
 ) WITH (
   'connector' = 'filesystem',
   'path' = 's3://Bucket/companies.csv',
-  'format' = 'csv',
-  'csv.row-delimiter' = '\n'
+  'format' = 'csv'
 );
 
 CREATE TABLE "DESTINATION_SQL_STREAM" WITH ('connector' = 'print');

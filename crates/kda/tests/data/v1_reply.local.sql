@@ -28,8 +28,7 @@ CREATE TABLE "CompanyName" (
 ) WITH (
   'connector' = 'filesystem',
   'path' = 'apps/companies.csv',
-  'format' = 'csv',
-  'csv.row-delimiter' = '\n'
+  'format' = 'csv'
 );
 
 CREATE TABLE "DESTINATION_SQL_STREAM" WITH ('connector' = 'print');

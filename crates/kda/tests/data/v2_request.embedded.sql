@@ -21,8 +21,7 @@ CREATE TABLE "CompanyName" (
 ) WITH (
   'connector' = 'filesystem',
   'path' = 'companies.csv',
-  'format' = 'csv',
-  'csv.row-delimiter' = '\n'
+  'format' = 'csv'
 );
 
 -- Where the rows of DESTINATION_SQL_STREAM go.

@@ -19,8 +19,7 @@ CREATE TABLE "CompanyName" (
 ) WITH (
   'connector' = 'filesystem',
   'path' = 's3://reference-data/companies.csv',
-  'format' = 'csv',
-  'csv.row-delimiter' = '\n'
+  'format' = 'csv'
 );
 
 CREATE TABLE "DESTINATION_SQL_STREAM" WITH ('connector' = 'print');

@@ -131,7 +131,7 @@ pub(super) fn native_type(data_type: &DataType) -> String {
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
         DataType::Binary => "BYTES".to_owned(),
         DataType::Date32 => "DATE".to_owned(),
-        DataType::Time32(_) | DataType::Time64(_) => "TIME(3)".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME_MILLIS".to_owned(),
         DataType::Timestamp(TimeUnit::Millisecond, _) => "TIMESTAMP(3)".to_owned(),
         _ => "STRING".to_owned(),
     }

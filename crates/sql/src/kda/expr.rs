@@ -568,7 +568,7 @@ impl Exprs<'_> {
                 // A period contains a point in time, or does not.
                 if predicate == "CONTAINS" && bounds.len() == 2 {
                     let point = self.sql(side)?;
-                    bounds.extend([point.clone(), point]);
+                    bounds.push(point);
                     continue;
                 }
                 let error = SqlError::new(format!("{side} is no period"));
@@ -687,13 +687,12 @@ fn literal(literal: &Literal) -> Result<Value, SqlError> {
 fn typed_literal(typed: &TypedString) -> Result<Value, SqlError> {
     let to = KdaType::parse(&typed.data_type.to_string())?;
     let value = typed.value.value.clone().into_string().unwrap_or_default();
-    let native = match to {
-        KdaType::Date => "DATE",
-        KdaType::Time => "TIME(3)",
-        KdaType::Timestamp => "TIMESTAMP(3)",
+    let sql = match to {
+        KdaType::Date => format!("CAST({} AS DATE)", text(&value)),
+        KdaType::Time => format!("kda_cast({}, 'TIME')", text(&value)),
+        KdaType::Timestamp => format!("CAST({} AS TIMESTAMP(3))", text(&value)),
         _ => return Err(SqlError::new(format!("{typed} is no literal of Kinesis Data Analytics"))),
     };
-    let sql = format!("CAST({} AS {native})", text(&value));
     Ok(Value { sql, class: Class::Time, declared: Some(to), mono: Some(Mono::Constant) })
 }
 

@@ -346,7 +346,9 @@ impl Graph<'_> {
             let columns: Vec<String> =
                 ERROR_COLUMNS.iter().map(|(name, data_type)| format!("{} {data_type}", quote(name))).collect();
             let types = ERROR_COLUMNS.map(|(_, data_type)| if data_type == "STRING" { "VARCHAR" } else { "TIMESTAMP" });
-            options.push((TYPES_OPTION.to_owned(), types.join(";")));
+            if options.iter().any(|(key, _)| key == "format") {
+                options.push((TYPES_OPTION.to_owned(), types.join(";")));
+            }
             // The service has a table of the stream's own name.
             let name = quote(&format!("{}__output", table.name.text));
             let sql = format!("CREATE TABLE {name} ({}) WITH ({})", columns.join(", "), listed(&options));
@@ -523,7 +525,7 @@ fn value(source: &Column, declared: &Declared) -> String {
 }
 
 fn null(declared: &Declared) -> String {
-    format!("CAST(NULL AS {})", native_type(&declared.data_type.arrow()))
+    format!("kda_cast(NULL, {})", text(&declared.data_type.to_string()))
 }
 
 fn column(declared: &Declared) -> Column {
@@ -549,8 +551,11 @@ fn visible(block: &Block) -> String {
     format!("SELECT {} FROM ({})", names.join(", "), block.sql)
 }
 
-/// Options with the types of the columns.
+/// Options with the types of the columns, which formats go by.
 fn typed(options: &[(String, String)], columns: &[Declared]) -> Vec<(String, String)> {
+    if !options.iter().any(|(key, _)| key == "format") {
+        return options.to_vec();
+    }
     let types: Vec<String> = columns.iter().map(|column| column.data_type.to_string()).collect();
     options.iter().cloned().chain([(TYPES_OPTION.to_owned(), types.join(";"))]).collect()
 }

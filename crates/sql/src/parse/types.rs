@@ -79,6 +79,8 @@ fn parse_nested(parser: &mut Parser<'_>, nesting: &mut Nesting) -> Result<DataTy
             DataType::Binary
         }
         "DATE" => DataType::Date32,
+        // The TIME of KDA's tables, which its formats and functions have.
+        "TIME_MILLIS" => DataType::Time32(TimeUnit::Millisecond),
         "TIME" => {
             parse_numbers(parser)?;
             // The type of TIME literals and of casts to TIME: others are not compared with them.

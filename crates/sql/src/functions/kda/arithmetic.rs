@@ -135,7 +135,8 @@ fn gives(operator: Operator, given: &Given<'_>) -> Result<DataType> {
 /// The reference's rules of digits: whole digits are kept, decimals give way.
 fn decimal_of(operator: Operator, (p1, s1): (u8, i8), (p2, s2): (u8, i8)) -> (u8, i8) {
     let max = i32::from(MAX_DECIMAL_DIGITS);
-    let (p1, s1, p2, s2) = (i32::from(p1), i32::from(s1), i32::from(p2), i32::from(s2));
+    // A sum has more digits here than KDA knows of.
+    let (p1, s1, p2, s2) = (i32::from(p1).min(max), i32::from(s1), i32::from(p2).min(max), i32::from(s2));
     let (precision, scale) = match operator {
         Operator::Multiply => (p1 + p2, (s1 + s2).min(max)),
         Operator::Divide => {

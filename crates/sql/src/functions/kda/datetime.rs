@@ -14,9 +14,11 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, cast as cast_expr};
 
 use super::calendar::{Date, MS_PER_DAY, day_of_year, weekday};
+use super::cast::{Excess, convert};
 use super::definition::{Arguments, Definition, Given, INTERVAL, TIMESTAMP, as_it_is};
 use super::number::{ceil_number, floor_number, step_number};
 use super::unit::Unit;
+use crate::kda::types::KdaType;
 
 pub(super) const ALL: &[Definition] = &[
     Definition {
@@ -110,11 +112,20 @@ pub(super) const ALL: &[Definition] = &[
         usage: "TO_TIMESTAMP(milliseconds), a BIGINT since 1970",
         takes: |given| match given {
             [number] if number.is_integer() || number.is_null() => Some(vec![DataType::Int64]),
+            [number] if number.is_numeric() => Some(vec![number.clone()]),
             _ => None,
         },
         gives: |_| Ok(TIMESTAMP),
-        compute: |arguments| Ok(cast(&arguments.column(0)?, &TIMESTAMP)?),
-        simplify: |args, _| Ok(args.first().map(|number| cast_expr(number.clone(), TIMESTAMP))),
+        compute: |arguments| {
+            let whole = convert(&arguments.column(0)?, KdaType::BigInt, Excess::Fails)?;
+            Ok(cast(&whole, &TIMESTAMP)?)
+        },
+        simplify: |args, context| match args {
+            [number] if context.get_data_type(number)? == DataType::Int64 => {
+                Ok(Some(cast_expr(number.clone(), TIMESTAMP)))
+            }
+            _ => Ok(None),
+        },
     },
 ];
 

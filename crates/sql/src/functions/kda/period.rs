@@ -1,5 +1,5 @@
 //! `kda_period('OVERLAPS', s1, e1, s2, e2)`: how two periods lie in time. A period holds its start and not its end. The
-//! first seven are of SQL:2011; the others are KDA's.
+//! first seven are of SQL:2011; the others are KDA's. CONTAINS takes a point in time too: `kda_period('CONTAINS', s, e, t)`.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub(super) const ALL: &[Definition] = &[Definition {
     alias: None,
     usage: "(start, end) OVERLAPS (start, end), or another temporal predicate, of TIMESTAMPs",
     takes: |given| match given {
-        [DataType::Utf8, times @ ..] if times.len() == 4 && times.iter().all(is_time) => {
-            Some(vec![DataType::Utf8, TIMESTAMP, TIMESTAMP, TIMESTAMP, TIMESTAMP])
+        [DataType::Utf8, times @ ..] if matches!(times.len(), 3 | 4) && times.iter().all(is_time) => {
+            Some(std::iter::once(DataType::Utf8).chain(times.iter().map(|_| TIMESTAMP)).collect())
         }
         _ => None,
     },
@@ -66,8 +66,17 @@ fn compute(arguments: &Arguments<'_>) -> Result<ArrayRef> {
     let ms = |index: usize| -> Result<Int64Array> {
         Ok(cast(&arguments.column(index)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
     };
-    let (s1, e1, s2, e2) = (ms(1)?, ms(2)?, ms(3)?, ms(4)?);
     let at = |times: &Int64Array, row: usize| times.is_valid(row).then(|| times.value(row));
+    let (s1, e1, s2) = (ms(1)?, ms(2)?, ms(3)?);
+    if arguments.len() == 4 {
+        let words = arguments.word(0)?;
+        if !words.trim().eq_ignore_ascii_case("CONTAINS") {
+            return exec_err!("{words} takes two periods; only CONTAINS takes a point in time");
+        }
+        let within = |row| Some(at(&s1, row)? <= at(&s2, row)? && at(&s2, row)? < at(&e1, row)?);
+        return Ok(Arc::new((0..arguments.rows).map(within).collect::<BooleanArray>()));
+    }
+    let e2 = ms(4)?;
     let answers = (0..arguments.rows).map(|row| {
         let (one, other) = ((at(&s1, row)?, at(&e1, row)?), (at(&s2, row)?, at(&e2, row)?));
         Some(holds(one, other))
