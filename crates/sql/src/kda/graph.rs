@@ -81,15 +81,22 @@ impl World {
 struct Node {
     name: Name,
     columns: Vec<Declared>,
-    /// What each pump inserts.
-    parts: Vec<String>,
+    /// The pumps that insert into it, by name, and what each inserts.
+    parts: Vec<(String, String)>,
     /// The streams that its pumps read.
     reads: BTreeSet<String>,
 }
 
 /// Puts all statements of a script into native ones, in an order in which each finds what it needs.
 pub(super) fn translate(statements: Vec<Statement>, findings: &mut Findings) -> Vec<Translated> {
-    let mut graph = Graph { world: World::default(), nodes: Vec::new(), read: BTreeSet::new(), made: 0, findings };
+    let mut graph = Graph {
+        world: World::default(),
+        nodes: Vec::new(),
+        read: BTreeSet::new(),
+        queries: BTreeSet::new(),
+        made: 0,
+        findings,
+    };
     graph.translate(statements)
 }
 
@@ -98,6 +105,8 @@ struct Graph<'a> {
     nodes: Vec<Node>,
     /// Everything that a query reads.
     read: BTreeSet<String>,
+    /// The names of queries.
+    queries: BTreeSet<String>,
     made: usize,
     findings: &'a mut Findings,
 }
@@ -333,7 +342,7 @@ impl Graph<'_> {
         }
         let node = &mut self.nodes[place];
         let part = assigned(pump, &block, &node.columns)?;
-        node.parts.push(part);
+        node.parts.push((pump.name.text.clone(), part));
         node.reads.extend(reads);
         Ok(())
     }
@@ -373,11 +382,14 @@ impl Graph<'_> {
         let name = quote(&table.name.text);
         let sql = format!("CREATE TABLE {name} ({}) WITH ({})", columns.join(", "), listed(&options));
         let names = names(&node.columns);
-        let stream = node.name.text.clone();
         last.push(Translated { sql, at });
-        let sql = format!("INSERT INTO {name} SELECT {names} FROM {}", quote(&self.view(&stream)));
-        last.push(Translated { sql, at });
-        self.read.insert(stream);
+        // A query for each pump, of its name where there is none of it yet: errors say whose rows they are.
+        for (pump, part) in &node.parts {
+            if self.queries.insert(pump.clone()) {
+                last.push(Translated { sql: format!("SET 'pipeline.name' = {}", text(&quote(pump))), at });
+            }
+            last.push(Translated { sql: format!("INSERT INTO {name} SELECT {names} FROM ({part})"), at });
+        }
     }
 
     fn view(&self, stream: &str) -> String {
@@ -408,6 +420,9 @@ impl Graph<'_> {
         let mut views = Vec::new();
         let mut done: BTreeMap<String, bool> = BTreeMap::new();
         for place in 0..self.nodes.len() {
+            if !self.read.contains(&self.nodes[place].name.text) {
+                continue;
+            }
             if let Err(error) = self.add_view(place, &mut done, &mut views) {
                 let at = self.nodes[place].name.at;
                 self.tell(error, at);
@@ -454,7 +469,7 @@ impl Graph<'_> {
             let nulls: Vec<String> = nulls.collect();
             format!("SELECT {}, {ROWTIME_SQL} FROM {} WHERE FALSE", nulls.join(", "), quote(&input.view))
         } else {
-            node.parts.join(" UNION ALL ")
+            node.parts.iter().map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(" UNION ALL ")
         };
         let sql = format!("CREATE VIEW {} AS {query}", quote(&self.view(&name.text)));
         views.push(Translated { sql, at: name.at });
