@@ -90,7 +90,7 @@ impl Case {
     fn rows(&self) -> Result<Results, String> {
         match &self.expected {
             Some(expected) => Ok(expected.clone()),
-            None => Ok(stream(&self.script, &self.replay, Cut::default())?.results),
+            None => Ok(shown(stream(&self.script, &self.replay, Cut::default())?.results)),
         }
     }
 
@@ -125,6 +125,12 @@ impl Case {
             })
         })
     }
+}
+
+/// By the names of the application: the table of an Output is called otherwise where a view has its name.
+fn shown(results: impl IntoIterator<Item = (String, Vec<Value>)>) -> Results {
+    let name = |table: String| table.strip_suffix("__output").map_or(table.clone(), str::to_owned);
+    results.into_iter().map(|(table, rows)| (name(table), rows)).collect()
 }
 
 /// Without the mark of what will not change, which a live table's rows have.
@@ -192,7 +198,7 @@ fn applications_give_their_rows_however_their_input_is_cut() {
             let mut random = SmallRng::seed_from_u64(seed);
             // The order of rows of several shards is a matter of how they are cut: the records say theirs.
             let cut = Cut { workers: random.random_range(1..=3), shards: 1, seed: Some(seed).filter(|seed| *seed > 0) };
-            let found = stream(&case.script, &case.replay, cut)?.results;
+            let found = shown(stream(&case.script, &case.replay, cut)?.results);
             if let Some(difference) = case.difference(&expected, &found, order) {
                 return Err(format!("{cut:?}: {difference}"));
             }
@@ -215,7 +221,7 @@ fn applications_that_are_broken_off_come_to_the_same_rows() {
             deaths_of_all.set(deaths_of_all.get() + found.deaths);
             // `print` gives rows again that came behind the checkpoint; a table has each of them once.
             let how = if found.printed.is_empty() { How::Once } else { How::AtLeastOnce };
-            let found = found.tables.into_iter().chain(found.printed).collect();
+            let found = shown(found.tables.into_iter().chain(found.printed));
             if let Some(difference) = case.difference(&expected, &found, how) {
                 return Err(format!("{cut:?}, deaths {deaths:?}: {difference}"));
             }
