@@ -497,6 +497,14 @@ impl Exprs<'_> {
             Some(NullTreatment::IgnoreNulls) => " IGNORE NULLS",
             _ => "",
         };
+        // Along a stream the rows of each frame are looked at, whatever came before them.
+        let native = match (&call.over, native) {
+            (Some(_), "stddev_pop") => "kda_stddev_pop",
+            (Some(_), "stddev_samp") => "kda_stddev_samp",
+            (Some(_), "var_pop") => "kda_var_pop",
+            (Some(_), "var_samp") => "kda_var_samp",
+            (_, native) => native,
+        };
         let Some(over) = &call.over else {
             return Ok(Value { sql: format!("{native}({list}){nulls}"), class, declared, mono: None });
         };

@@ -24,6 +24,7 @@ mod strings;
 mod tests;
 mod unit;
 mod value;
+mod variance;
 
 use std::sync::Arc;
 
@@ -46,7 +47,8 @@ pub(super) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for definition in families.into_iter().flatten() {
         registry.register_udf(Arc::new(ScalarUDF::from(definition.function())))?;
     }
-    for aggregate in [average::function(), exp_avg::function(), any_every::any(), any_every::every()] {
+    let aggregates = [average::function(), exp_avg::function(), any_every::any(), any_every::every()];
+    for aggregate in aggregates.into_iter().chain(variance::functions()) {
         registry.register_udaf(Arc::new(aggregate))?;
     }
     Ok(())
