@@ -180,9 +180,16 @@ fn split(engine: &Engine, name: &str, script: &str) -> anyhow::Result<(Scripts, 
     }
     let statements = parse(script).map_err(|error| anyhow!("{}", scripts::located(name, &error)))?;
     let (mut first, mut last) = (Scripts::default(), Scripts::default());
+    // Settings hold within their script: they go with the query that they are for.
+    let mut settings = String::new();
     for (statement, checked) in statements.iter().zip(&report.statements) {
-        let into = if checked.kind == "rows" { &mut last } else { &mut first };
-        into.add(name, in_place(&statement.text, statement.at), false);
+        let text = in_place(&statement.text, statement.at);
+        match checked.kind {
+            "set" => settings = format!("{settings}{}; ", statement.text),
+            "query" => first.add(name, std::mem::take(&mut settings) + &text, false),
+            "rows" => last.add(name, text, false),
+            _ => first.add(name, text, false),
+        }
     }
     Ok((first, last))
 }

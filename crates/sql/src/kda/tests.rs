@@ -10,6 +10,7 @@ const SOURCES: &str = r#"
 CREATE TABLE "SOURCE_SQL_STREAM_001" ("TICKER" VARCHAR(4), "PRICE" REAL, "QTY" INTEGER, "sensor_id" VARCHAR(8), "TS" TIMESTAMP, "AMOUNT" DECIMAL(8,2)) WITH ('connector' = 'stream', 'stream' = 's', 'format' = 'json');
 CREATE TABLE "Company" ("Ticker" VARCHAR(4), "Name" VARCHAR(20)) WITH ('connector' = 'filesystem', 'path' = 'c.csv', 'format' = 'csv');
 CREATE STREAM S (A INTEGER NOT NULL, B VARCHAR(4));
+CREATE PUMP INTO_S AS INSERT INTO S SELECT STREAM QTY, TICKER FROM "SOURCE_SQL_STREAM_001";
 "#;
 
 /// The native form, or the errors.
@@ -17,7 +18,8 @@ fn translated(statement: &str) -> String {
     let before = SOURCES.lines().count();
     match translate(&format!("{SOURCES}{statement}")) {
         Ok((statements, warnings)) => {
-            let mut text = statements.last().unwrap().sql.clone();
+            let select = statements.iter().rev().find(|native| native.sql.starts_with("SELECT")).unwrap();
+            let mut text = select.sql.clone();
             for warning in warnings {
                 let _ = write!(text, "\nwarning: {}", warning.message);
             }
@@ -52,7 +54,9 @@ fn selects_become_native_ones() {
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once_in_order() {
-    let script = "CREATE PUMP a AS INSERT INTO S SELECT STREAM nope FROM nowhere;\nCREATE PUMP b AS INSERT INTO T SELECT STREAM 1 FROM S;\nDROP PUMP a;";
+    let script = "CREATE PUMP a AS INSERT INTO S SELECT STREAM nope FROM nowhere;
+CREATE PUMP b AS INSERT INTO T SELECT STREAM 1 FROM S;
+DROP PUMP a;";
     let said = translated(script);
     let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(lines, ["error 1:56", "error 2:30", "error 3:1"], "{said}");
