@@ -17,7 +17,7 @@ use crate::harness::{Cut, Results, repository, stream};
 const TOLERANCE: f64 = 1e-9;
 const TOLERANCE_AT_ZERO: f64 = 1e-12;
 /// How often each application is cut up, and broken off.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 /// A life of a run ends after so many objects at the most: replays are short, and few checkpoints are taken of them.
 const MAX_OBJECTS: usize = 7;
 /// Names the one case that is run.
