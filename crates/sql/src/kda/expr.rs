@@ -45,6 +45,14 @@ impl Exprs<'_> {
         }
     }
 
+    /// The value of an expression; what is wrong with it is told, so that what is wrong elsewhere is told too.
+    pub(super) fn value_or_told(&mut self, expr: &Expr) -> Value {
+        self.value(expr).unwrap_or_else(|error| {
+            self.findings.errors.push(error);
+            Value::new("NULL", Class::Unknown)
+        })
+    }
+
     fn sql(&mut self, expr: &Expr) -> Result<String, SqlError> {
         Ok(self.value(expr)?.sql)
     }

@@ -89,9 +89,8 @@ impl Selects<'_> {
         }
         if query.limit_clause.is_some() || query.fetch.is_some() {
             let error = SqlError::new("LIMIT is not in the SQL of Kinesis Data Analytics").at(at);
-            return Err(
-                error.hint("TABLE(TOP_K_ITEMS_TUMBLING(…)) and TABLE(GROUP_RANK(…)) give the first rows of a window")
-            );
+            let hint = "TABLE(TOP_K_ITEMS_TUMBLING(…)) and TABLE(GROUP_RANK(…)) give the first rows of a window";
+            self.findings.errors.push(error.hint(hint));
         }
         match query.body.as_ref() {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref()),
@@ -150,7 +149,7 @@ impl Selects<'_> {
         let source = self.from(&select.from, select.selection.as_ref())?;
         let filter = match &select.selection {
             Some(condition) if !source.is_filtered => {
-                format!(" WHERE {}", self.value(&source.scope, condition)?.sql)
+                format!(" WHERE {}", self.exprs(&source.scope).value_or_told(condition).sql)
             }
             _ => String::new(),
         };
@@ -189,7 +188,7 @@ impl Selects<'_> {
         exprs.keys.clone_from(&replaced);
         let items = select_items(&mut exprs, &select.projection, &scope)?;
         let having = match &select.having {
-            Some(condition) => format!(" HAVING {}", exprs.value(condition)?.sql),
+            Some(condition) => format!(" HAVING {}", exprs.value_or_told(condition).sql),
             None => String::new(),
         };
         let tail = format!("{from} GROUP BY {}{having}", group_by.join(", "));
@@ -331,7 +330,7 @@ fn select_items(
     for item in projection {
         match item {
             SelectItem::UnnamedExpr(expr) => {
-                let value = exprs.value(expr)?;
+                let value = exprs.value_or_told(expr);
                 let name = match unnested(expr) {
                     Expr::Identifier(name) if names_rowtime(name) => ROWTIME.to_owned(),
                     // The time of one side of a join is a value like any other.
@@ -347,7 +346,7 @@ fn select_items(
                 };
                 found.push((value, name));
             }
-            SelectItem::ExprWithAlias { expr, alias } => found.push((exprs.value(expr)?, fold(alias))),
+            SelectItem::ExprWithAlias { expr, alias } => found.push((exprs.value_or_told(expr), fold(alias))),
             SelectItem::Wildcard(_) => {
                 found.extend(
                     scope

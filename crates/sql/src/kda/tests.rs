@@ -28,7 +28,7 @@ fn translated(statement: &str) -> String {
         Err(errors) => {
             let said = errors.iter().map(|error| {
                 let at = error.at.unwrap();
-                let line = usize::try_from(at.line).unwrap() - before;
+                let line = usize::try_from(at.line).unwrap().saturating_sub(before);
                 let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 format!("error {line}:{}: {}{hint}", at.column, error.message)
             });
@@ -47,7 +47,7 @@ fn selects_become_native_ones() {
         let _ = write!(made, "-- {}\n{}\n\n", kda.join("\n-- "), translated(&kda.join("\n")));
     }
     if std::env::var_os("MILLSTREAM_UPDATE").is_some() {
-        std::fs::write(&file, &made).unwrap();
+        return std::fs::write(&file, &made).unwrap();
     }
     assert_eq!(made.trim_end(), text.trim_end(), "MILLSTREAM_UPDATE=1 writes {} anew", file.display());
 }

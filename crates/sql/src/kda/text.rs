@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn unicode_literals_are_decoded_and_places_stay() {
         assert_eq!(clean(r"a, u&'\0041\0009' 'B'"), "a, 'A\t'           'B'");
-        assert_eq!(clean("U&'!00e9t!!' uescape '!'||x"), "'ét!'                  ||x");
+        assert_eq!(clean("U&'!00e9t!!' uescape '!'||x"), "'ét!'                   ||x");
         assert_eq!(clean("menu&'x'"), "menu&'x'");
     }
 
