@@ -6,7 +6,8 @@ def expected(records):
     for row in rows(records):
         time = millis(row["TS"])
         if time < newest:
-            yield "error_stream", {"PUMP_NAME": "RETIME"}
+            # The pump that is named is the one that reads BY_EVENT into an output: docs/kda.md, "Constructs".
+            yield "error_stream", {"ERROR_LEVEL": "ERROR"}
         else:
             forward.append(Row(time, row))
             newest = time
