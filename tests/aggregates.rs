@@ -68,7 +68,9 @@ fn input() -> String {
 fn every_aggregate_of_datafusion_merges_to_what_a_batch_gives() {
     let clock = Replay::parse(&"".into(), millstream_connectors::ReplayPlan::default()).unwrap().clock();
     let session = Session::new(clock).unwrap();
-    let known: BTreeSet<&str> = session.state().aggregate_functions().values().map(|f| f.name()).collect();
+    let known = session.state().aggregate_functions().values().map(|f| f.name());
+    // Those of Kinesis Data Analytics have tests of their own: tests/kda.
+    let known: BTreeSet<&str> = known.filter(|name| !name.starts_with("kda_")).collect();
     let called: BTreeSet<&str> = CALLS.iter().map(|(name, _)| *name).chain(LEFT_OUT.iter().copied()).collect();
     assert_eq!(called, known, "each function has a call");
 

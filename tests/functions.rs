@@ -126,7 +126,8 @@ fn values() -> Vec<(&'static str, Value)> {
         ("CAST(current_time AS STRING) = CAST(localtime AS STRING)", json!(true)),
         ("FLOOR(until TO HOUR)", json!("2026-03-30T12:00:00.000")),
         // Those of Kinesis Data Analytics; an error of a row leaves it out.
-        ("kda_assign(at, 'VARCHAR(5)')", json!("31/01")),
+        ("kda_assign(at, 'VARCHAR(5)')", json!(null)),
+        ("kda_assign(at, 'VARCHAR(16)')", json!("31/01/2026 12:30")),
         ("kda_cast(at, 'VARCHAR(5)')", json!(null)),
         ("kda_cast(lat, 'INTEGER')", json!(49)),
         ("kda_cast(ts, 'VARCHAR(19)')", json!("2026-01-31 12:30:00")),

@@ -82,8 +82,15 @@ error 1:15: "SOURCE_SQL_STREAM_001"."TS" - "SOURCE_SQL_STREAM_001"."ROWTIME" nee
 
 -- SELECT STREAM UPERR(ticker) FROM "SOURCE_SQL_STREAM_001" LIMIT 5
 error 1:1: LIMIT is not in the SQL of Kinesis Data Analytics (TABLE(TOP_K_ITEMS_TUMBLING(…)) and TABLE(GROUP_RANK(…)) give the first rows of a window)
+error 1:15: there is no function UPERR (do you mean UPPER?)
 
 -- SELECT STREAM nope, UPERR(ticker), COUNT(DISTINCT qty)
 -- FROM "SOURCE_SQL_STREAM_001" WHERE price LIKE "x" GROUP BY FLOOR(ROWTIME TO MINUTE)
+error 1:15: there is no column nope (there are TICKER, PRICE, QTY, sensor_id, TS, AMOUNT, and the hidden ROWTIME)
+error 1:21: there is no function UPERR (do you mean UPPER?)
+error 1:36: COUNT(DISTINCT …) is not for streams (SELECT STREAM DISTINCT with a step of time in a subquery, and COUNT(*) over it; or TABLE(COUNT_DISTINCT_ITEMS_TUMBLING(…)))
+error 2:36: "x" is a column's name, and there is no such column (texts stand in single quotes: 'x')
 
 -- SELECT STREAM s.a, AVG(s.a) FROM S WINDOWED BY STAGGER (PARTITION BY s.a RANGE INTERVAL '20' SECOND)
+SELECT "A", "EXPR$1" FROM (SELECT "A", "EXPR$1", "ROWTIME" FROM TABLE(in_time((SELECT "S"."__key_1" AS "A", kda_avg("S"."__key_1") AS "EXPR$1", window_end AS "ROWTIME" FROM TABLE(STAGGER((SELECT *, "S"."A" AS "__key_1" FROM "S__rows" AS "S"), DESCRIPTOR("ROWTIME"), INTERVAL '20' SECOND, DESCRIPTOR("__key_1"))) AS "S" GROUP BY window_start, window_end, "S"."__key_1"), DESCRIPTOR("ROWTIME"))))
+
