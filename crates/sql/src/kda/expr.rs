@@ -1,21 +1,21 @@
 //! Expressions of KDA in native SQL.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, DuplicateTreatment, Expr, Function, FunctionArg,
-    FunctionArgExpr, FunctionArgumentClause, FunctionArguments, Ident, NamedWindowDefinition, NullTreatment, Spanned,
-    TrimWhereField, TypedString, UnaryOperator, Value as Literal,
+    BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Ident, NamedWindowDefinition, Spanned,
+    TrimWhereField, UnaryOperator,
 };
 
 use super::Findings;
-use super::columns::{Class, Mono, ROWTIME, Value, quote, text};
-use super::dialect::PERIOD;
-use super::functions::{Call, function, nearest, never_was, result_type};
+use super::arithmetic::{arithmetic, reversed, rises};
+use super::calls::{difference, difference_parts};
+use super::columns::{Class, Mono, ROWTIME, Value, text};
+use super::functions::{Call, function};
 use super::graph::World;
 use super::interval::{self, Length};
-use super::over::{Overs, frame_of};
+use super::literal::{clock, escaped, literal, number, typed_literal};
+use super::over::Overs;
 use super::scope::{Scope, is_rowtime};
 use super::statements::fold;
-use super::tokens::{DIFFERENCE, NTH_FROM_LAST, STAGGER, WITHIN};
 use super::types::KdaType;
 use crate::{Position, SqlError};
 
@@ -53,7 +53,7 @@ impl Exprs<'_> {
         })
     }
 
-    fn sql(&mut self, expr: &Expr) -> Result<String, SqlError> {
+    pub(super) fn sql(&mut self, expr: &Expr) -> Result<String, SqlError> {
         Ok(self.value(expr)?.sql)
     }
 
@@ -78,7 +78,7 @@ impl Exprs<'_> {
                 let sql = format!("({})", value.sql);
                 Ok(Value { sql, ..value })
             }
-            Expr::Value(literal) => self::literal(&literal.value),
+            Expr::Value(value) => literal(&value.value),
             Expr::TypedString(typed) => typed_literal(typed),
             Expr::Interval(literal) => {
                 let length = interval::read(literal)?;
@@ -384,261 +384,12 @@ impl Exprs<'_> {
     }
 
     /// Bare ROWTIME is the row's own while this runs.
-    fn stepped<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn stepped<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::replace(&mut self.in_step, true);
         let result = run(self);
         self.in_step = before;
         result
     }
-
-    fn call(&mut self, call: &Function) -> Result<Value, SqlError> {
-        let name = match call.name.0.as_slice() {
-            [part] => part.as_ident().map(fold).unwrap_or_default(),
-            _ => call.name.to_string().to_uppercase(),
-        };
-        match name.as_str() {
-            "STEP" => return self.step(call),
-            "MONOTONIC" => {
-                let [argument] = arguments(call)?[..] else { return Err(counted("MONOTONIC", "one value")) };
-                let value = self.stepped(|exprs| exprs.value(argument))?;
-                let mono = value.mono.or(Some(Mono::Ascending));
-                return Ok(value.with_mono(mono));
-            }
-            DIFFERENCE => return self.difference(call),
-            PERIOD => return self.period(call),
-            STAGGER => {
-                let message = "WINDOWED BY STAGGER stands in GROUP BY's place, and nowhere else";
-                return Err(SqlError::new(message));
-            }
-            WITHIN => {
-                let message = "WITHIN INTERVAL follows the expression of ORDER BY, and nothing else";
-                return Err(SqlError::new(message));
-            }
-            _ => {}
-        }
-        if let Some(defined) = self.world.functions.iter().find(|function| function.name.text == name) {
-            let values = self.values(&arguments(call)?)?;
-            if values.len() != defined.parameters.len() {
-                return Err(counted(&name, &format!("{} values", defined.parameters.len())));
-            }
-            let sql = format!(
-                "{}({})",
-                quote(&name),
-                values.iter().map(|value| value.sql.as_str()).collect::<Vec<_>>().join(", ")
-            );
-            return Ok(Value {
-                sql,
-                class: Class::of(&defined.returns.arrow()),
-                declared: Some(defined.returns),
-                mono: None,
-            });
-        }
-        let Some((kind, class)) = function(&name) else {
-            let error = SqlError::new(format!("there is no function {name}"));
-            return Err(match (never_was(&name), nearest(&name)) {
-                (Some(form), _) => error.hint(form),
-                (None, Some(near)) => error.hint(format!("do you mean {near}?")),
-                (None, None) => error.hint("docs/kda.md lists the functions; CREATE FUNCTION makes others"),
-            });
-        };
-        match kind {
-            Call::Scalar(native) => {
-                if matches!(call.args, FunctionArguments::None) && class == Class::Time {
-                    return Ok(clock(native, &name));
-                }
-                let given = arguments(call)?;
-                if given.is_empty() && class == Class::Time {
-                    return Ok(clock(native, &name));
-                }
-                let values = self.values(&given)?;
-                let class = if class == Class::Unknown { common(&values) } else { class };
-                let list: Vec<&str> = values.iter().map(|value| value.sql.as_str()).collect();
-                let sql = format!("{native}({})", list.join(", "));
-                Ok(Value { sql, class, declared: result_type(native), mono: None })
-            }
-            Call::Aggregate(native) => self.aggregate(&name, native, class, call),
-            Call::Analytic(native) if call.over.is_some() => self.aggregate(&name, native, class, call),
-            Call::Analytic(_) => {
-                let example = format!("write {name}(x) OVER (PARTITION BY k RANGE INTERVAL '1' MINUTE PRECEDING)");
-                Err(SqlError::new(format!("{name} needs OVER")).hint(example))
-            }
-        }
-    }
-
-    fn values(&mut self, given: &[&Expr]) -> Result<Vec<Value>, SqlError> {
-        given.iter().map(|argument| self.value(argument)).collect()
-    }
-
-    fn aggregate(&mut self, name: &str, native: &str, class: Class, call: &Function) -> Result<Value, SqlError> {
-        if let FunctionArguments::List(list) = &call.args
-            && list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
-        {
-            let message = format!("{name}(DISTINCT …) is not for streams");
-            return Err(SqlError::new(message).hint(
-                "SELECT STREAM DISTINCT with a step of time in a subquery, and COUNT(*) over it; or TABLE(COUNT_DISTINCT_ITEMS_TUMBLING(…))",
-            ));
-        }
-        let is_star = matches!(&call.args, FunctionArguments::List(list)
-            if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]));
-        let mut values = if is_star { Vec::new() } else { self.stepped(|exprs| exprs.values(&arguments(call)?))? };
-        if name == "EXP_AVG" {
-            let [_, _] = values[..] else { return Err(counted(name, "a number and an interval")) };
-            let rowtime = self.scope.rowtime.clone().ok_or_else(|| SqlError::new("EXP_AVG needs a stream"))?;
-            values.insert(1, Value::new(rowtime, Class::Time));
-        }
-        if name == NTH_FROM_LAST
-            && let Some(place) = values.get_mut(1)
-        {
-            place.sql = format!("-{}", place.sql);
-        }
-        let first = values.first().cloned().unwrap_or_default();
-        // Of floats it is the same.
-        let native = if native == "kda_avg" && first.class == Class::Float { "avg" } else { native };
-        let (class, declared) = match native {
-            "min" | "max" | "first_value" | "last_value" | "lag" | "nth_value" => (first.class, first.declared),
-            "sum" | "kda_avg" | "avg" => (first.class, None),
-            _ => (class, result_type(native)),
-        };
-        let list: Vec<&str> = values.iter().map(|value| value.sql.as_str()).collect();
-        let list = if is_star { "*".to_owned() } else { list.join(", ") };
-        let nulls = match null_treatment(call) {
-            Some(NullTreatment::IgnoreNulls) => " IGNORE NULLS",
-            _ => "",
-        };
-        // Along a stream the rows of each frame are looked at, whatever came before them.
-        let native = match (&call.over, native) {
-            (Some(_), "stddev_pop") => "kda_stddev_pop",
-            (Some(_), "stddev_samp") => "kda_stddev_samp",
-            (Some(_), "var_pop") => "kda_var_pop",
-            (Some(_), "var_samp") => "kda_var_samp",
-            (_, native) => native,
-        };
-        let Some(over) = &call.over else {
-            return Ok(Value { sql: format!("{native}({list}){nulls}"), class, declared, mono: None });
-        };
-        let frame = frame_of(over, self.windows)?;
-        let partition = frame.partition_by.iter().map(|expr| self.stepped(|exprs| exprs.sql(expr)));
-        let partition = partition.collect::<Result<Vec<_>, _>>()?;
-        let bounds = frame.bounds(name)?;
-        let alias = self.scope.alias.clone();
-        let Some(overs) = self.overs.as_deref_mut() else {
-            let message = format!("{name} with OVER may stand in the SELECT list only");
-            return Err(SqlError::new(message).hint("compute it in a subquery, and use its column"));
-        };
-        let column = overs.add(format!("{native}({list}){nulls}"), partition, bounds);
-        Ok(Value { sql: format!("{}.{}", quote(&alias), quote(&column)), class, declared, mono: None })
-    }
-
-    /// `STEP(t BY INTERVAL '10' SECOND)`.
-    fn step(&mut self, call: &Function) -> Result<Value, SqlError> {
-        let [time, by] = arguments(call)?[..] else { return Err(counted("STEP", "a value, BY, and a length")) };
-        let value = self.stepped(|exprs| exprs.value(time))?;
-        let by_sql = self.value(by)?;
-        let mono = match (value.mono, unnested(by)) {
-            (Some(Mono::RowTime), Expr::Interval(literal)) => {
-                let length = interval::read(literal)?;
-                if !length.is_positive() {
-                    return Err(SqlError::new(format!("a step of {literal} is not positive")));
-                }
-                Some(Mono::Step { length, ceil: false })
-            }
-            (mono, _) => mono,
-        };
-        let is_time = by_sql.class == Class::Interval;
-        let class = if is_time { Class::Time } else { value.class };
-        let declared = value.declared.filter(|_| is_time);
-        Ok(Value { sql: format!("kda_step({}, {})", value.sql, by_sql.sql), class, declared, mono })
-    }
-
-    /// `(a - b) SECOND`.
-    fn difference(&mut self, call: &Function) -> Result<Value, SqlError> {
-        let Some((Expr::BinaryOp { left, op: BinaryOperator::Minus, right }, unit)) = difference_parts(call) else {
-            let error = SqlError::new("a unit after brackets is for the difference of two times");
-            return Err(error.hint("write (a - b) SECOND"));
-        };
-        let (a, b) = (self.value(left)?, self.value(right)?);
-        let mono = match (a.mono, b.mono) {
-            (Some(Mono::RowTime | Mono::Ascending | Mono::Step { .. }), Some(Mono::Constant)) => Some(Mono::Ascending),
-            _ => None,
-        };
-        let sql = format!("kda_difference({}, {}, {})", a.sql, b.sql, text(&unit));
-        Ok(Value::new(sql, Class::Interval).with_mono(mono))
-    }
-
-    /// A predicate on periods, which are pairs; of a chain each pair of neighbours.
-    fn period(&mut self, call: &Function) -> Result<Value, SqlError> {
-        let [predicate, left, right] = arguments(call)?[..] else { return Err(counted("a period", "two times")) };
-        let Expr::Value(predicate) = predicate else { return Err(counted("a period", "two times")) };
-        let predicate = predicate.value.clone().into_string().unwrap_or_default();
-        let (chain, left) = match unnested(left) {
-            Expr::Function(inner) if inner.name.to_string() == PERIOD => {
-                let before = self.period(inner)?.sql;
-                let [_, _, middle] = arguments(inner)?[..] else { return Err(counted("a period", "two times")) };
-                (format!("{before} AND "), middle)
-            }
-            other => (String::new(), other),
-        };
-        let mut bounds = Vec::new();
-        for side in [left, right] {
-            let Expr::Tuple(pair) = unnested(side) else {
-                // A period contains a point in time, or does not.
-                if predicate == "CONTAINS" && bounds.len() == 2 {
-                    let point = self.sql(side)?;
-                    bounds.push(point);
-                    continue;
-                }
-                let error = SqlError::new(format!("{side} is no period"));
-                return Err(error.hint(format!("write (begin, end) {predicate} (begin, end)")));
-            };
-            let [begin, end] = pair.as_slice() else {
-                return Err(SqlError::new(format!("a period is a begin and an end, not {} values", pair.len())));
-            };
-            bounds.push(self.sql(begin)?);
-            bounds.push(self.sql(end)?);
-        }
-        let sql = format!("{chain}kda_period({}, {})", text(&predicate), bounds.join(", "));
-        Ok(Value::new(sql, Class::Boolean))
-    }
-}
-
-/// The current time, by the name that asks for it.
-fn clock(native: &str, name: &str) -> Value {
-    let sql = match name {
-        "CURRENT_DATE" | "CURRENT_TIME" | "LOCALTIME" => format!("{native}()"),
-        _ => "CAST(now() AS TIMESTAMP(3))".to_owned(),
-    };
-    Value::new(sql, Class::Time).with_mono(Some(Mono::Ascending))
-}
-
-fn counted(name: &str, takes: &str) -> SqlError {
-    SqlError::new(format!("{name} takes {takes}"))
-}
-
-/// The positional arguments of a call.
-pub(super) fn arguments(call: &Function) -> Result<Vec<&Expr>, SqlError> {
-    let list = match &call.args {
-        FunctionArguments::None => return Ok(Vec::new()),
-        FunctionArguments::List(list) => list,
-        FunctionArguments::Subquery(_) => return Err(SqlError::new("a subquery cannot be an argument here")),
-    };
-    list.args
-        .iter()
-        .map(|argument| match argument {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
-            other => Err(SqlError::new(format!("{other} cannot be an argument"))),
-        })
-        .collect()
-}
-
-fn null_treatment(call: &Function) -> Option<NullTreatment> {
-    let of_list = match &call.args {
-        FunctionArguments::List(list) => list.clauses.iter().find_map(|clause| match clause {
-            FunctionArgumentClause::IgnoreOrRespectNulls(treatment) => Some(*treatment),
-            _ => None,
-        }),
-        _ => None,
-    };
-    call.null_treatment.or(of_list)
 }
 
 /// An expression without its brackets.
@@ -649,184 +400,11 @@ pub(super) fn unnested(expr: &Expr) -> &Expr {
     }
 }
 
-/// The unit of `(a - b) UNIT`, if the expression is one.
-fn difference(expr: &Expr) -> Option<String> {
-    match unnested(expr) {
-        Expr::Function(call) => difference_parts(call).map(|(_, unit)| unit),
-        _ => None,
-    }
-}
-
-fn difference_parts(call: &Function) -> Option<(&Expr, String)> {
-    if call.name.to_string() != DIFFERENCE {
-        return None;
-    }
-    match arguments(call).ok()?[..] {
-        [of, Expr::Value(unit)] => Some((unnested(of), unit.value.clone().into_string()?)),
-        _ => None,
-    }
-}
-
-fn number(expr: &Expr) -> Option<i64> {
-    match unnested(expr) {
-        Expr::Value(value) => match &value.value {
-            Literal::Number(digits, _) => digits.parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn literal(literal: &Literal) -> Result<Value, SqlError> {
-    let value = match literal {
-        Literal::Number(digits, _) => {
-            let class = if digits.contains(['e', 'E']) {
-                Class::Float
-            } else if digits.contains('.') {
-                Class::Decimal
-            } else {
-                Class::Integer
-            };
-            Value::new(digits.clone(), class)
-        }
-        Literal::SingleQuotedString(value) | Literal::UnicodeStringLiteral(value) => {
-            Value::new(text(value), Class::Text)
-        }
-        Literal::HexStringLiteral(digits) => Value::new(format!("X'{digits}'"), Class::Unknown),
-        Literal::Boolean(value) => Value::new(if *value { "TRUE" } else { "FALSE" }, Class::Boolean),
-        Literal::Null => Value::new("NULL", Class::Unknown),
-        other => return Err(SqlError::new(format!("{other} is no literal of Kinesis Data Analytics"))),
-    };
-    Ok(value.with_mono(Some(Mono::Constant)))
-}
-
-fn typed_literal(typed: &TypedString) -> Result<Value, SqlError> {
-    let to = KdaType::parse(&typed.data_type.to_string())?;
-    let value = typed.value.value.clone().into_string().unwrap_or_default();
-    let sql = match to {
-        KdaType::Date => format!("CAST({} AS DATE)", text(&value)),
-        KdaType::Time => format!("kda_cast({}, 'TIME')", text(&value)),
-        KdaType::Timestamp => format!("CAST({} AS TIMESTAMP(3))", text(&value)),
-        _ => return Err(SqlError::new(format!("{typed} is no literal of Kinesis Data Analytics"))),
-    };
-    Ok(Value { sql, class: Class::Time, declared: Some(to), mono: Some(Mono::Constant) })
-}
-
 /// The class that all values have.
-fn common(values: &[Value]) -> Class {
+pub(super) fn common(values: &[Value]) -> Class {
     let mut classes = values.iter().filter(|value| value.sql != "NULL").map(|value| value.class);
     let first = classes.next().unwrap_or_default();
     if classes.all(|class| class == first) { first } else { Class::Unknown }
-}
-
-fn reversed(mono: Mono) -> Mono {
-    match mono {
-        Mono::Constant => Mono::Constant,
-        Mono::Descending => Mono::Ascending,
-        Mono::RowTime | Mono::Step { .. } | Mono::Ascending => Mono::Descending,
-    }
-}
-
-fn arithmetic(left: &Value, op: &BinaryOperator, right: &Value) -> Result<Value, SqlError> {
-    use Class::{Decimal, Float, Integer, Interval, Time, Unknown};
-    let classes = (left.class, right.class);
-    if classes == (Time, Time) && *op == BinaryOperator::Minus {
-        let message = format!("{} - {} needs a unit", left.sql, right.sql);
-        return Err(SqlError::new(message).hint("write (a - b) SECOND, or TSDIFF(b, a) for milliseconds"));
-    }
-    let mono = combined(left, op, right);
-    let class = match classes {
-        (Time, _) | (_, Time) => Time,
-        (Interval, _) | (_, Interval) => Interval,
-        (Float, _) | (_, Float) => Float,
-        (Unknown, _) | (_, Unknown) => Unknown,
-        (Decimal, _) | (_, Decimal) => Decimal,
-        _ => Integer,
-    };
-    // Floats and times are computed alike by both; the others may not fit, and a division by zero is an error.
-    let is_plain = |value: &Value| matches!(value.class, Integer | Float);
-    let is_literal = |value: &Value| value.class == Decimal && digits_of(&value.sql).is_some();
-    let float_with = |a: &Value, b: &Value| a.class == Float && (is_plain(b) || is_literal(b));
-    let is_divisor = |value: &Value| value.sql.parse().is_ok_and(|number: f64| number != 0.0);
-    let native = match op {
-        BinaryOperator::Divide => float_with(left, right) && is_divisor(right),
-        _ => float_with(left, right) || float_with(right, left),
-    } || matches!((classes, op), ((Time, Interval), BinaryOperator::Plus | BinaryOperator::Minus))
-        || matches!((classes, op), ((Interval, Time), BinaryOperator::Plus));
-    let sql = if native {
-        format!("{} {op} {}", left.sql, right.sql)
-    } else {
-        let name = match op {
-            BinaryOperator::Plus => "kda_add",
-            BinaryOperator::Minus => "kda_subtract",
-            BinaryOperator::Multiply => "kda_multiply",
-            _ => "kda_divide",
-        };
-        let exact = |value: &Value| match digits_of(&value.sql) {
-            Some((precision, scale)) => format!("CAST({} AS DECIMAL({precision}, {scale}))", value.sql),
-            None => value.sql.clone(),
-        };
-        format!("{name}({}, {})", exact(left), exact(right))
-    };
-    Ok(Value::new(sql, class).with_mono(mono))
-}
-
-/// The digits of a literal such as `1.25`, and how many are behind the point.
-fn digits_of(sql: &str) -> Option<(usize, usize)> {
-    let (whole, fraction) = sql.split_once('.')?;
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    (digits(whole) && digits(fraction)).then_some(((whole.len() + fraction.len()).max(1), fraction.len()))
-}
-
-/// A pattern of LIKE whose escape is a backslash.
-fn escaped(pattern: &Expr, escape: &Literal) -> Result<String, SqlError> {
-    let literal = match pattern {
-        Expr::Value(value) => value.value.clone().into_string(),
-        _ => None,
-    };
-    let (Some(pattern), Some(escape)) = (literal, escape.clone().into_string()) else {
-        let error = SqlError::new("LIKE … ESCAPE takes a pattern that stands in the query");
-        return Err(error.hint("write the pattern in quotes, or leave ESCAPE out"));
-    };
-    let mut letters = pattern.chars();
-    let mut native = String::new();
-    while let Some(letter) = letters.next() {
-        let is_escape = escape.starts_with(letter);
-        if is_escape || letter == '\\' {
-            native.push('\\');
-        }
-        native.extend(if is_escape { letters.next() } else { Some(letter) });
-    }
-    Ok(text(&native))
-}
-
-fn rises(mono: Mono) -> bool {
-    matches!(mono, Mono::RowTime | Mono::Step { .. } | Mono::Ascending)
-}
-
-/// How the result goes with time, where both sides do.
-fn combined(left: &Value, op: &BinaryOperator, right: &Value) -> Option<Mono> {
-    let right_mono = match op {
-        BinaryOperator::Minus => right.mono.map(reversed),
-        _ => right.mono,
-    };
-    match (op, left.mono?, right_mono?) {
-        (_, Mono::Constant, Mono::Constant) => Some(Mono::Constant),
-        (BinaryOperator::Plus | BinaryOperator::Minus, mono, Mono::Constant)
-        | (BinaryOperator::Plus | BinaryOperator::Minus, Mono::Constant, mono) => {
-            Some(if rises(mono) { Mono::Ascending } else { Mono::Descending })
-        }
-        (BinaryOperator::Plus | BinaryOperator::Minus, a, b) if rises(a) == rises(b) => {
-            Some(if rises(a) { Mono::Ascending } else { Mono::Descending })
-        }
-        (BinaryOperator::Multiply | BinaryOperator::Divide, mono, Mono::Constant)
-        | (BinaryOperator::Multiply, Mono::Constant, mono) => {
-            let constant = if left.mono == Some(Mono::Constant) { left } else { right };
-            let falls = constant.sql.starts_with('-');
-            Some(if rises(mono) == falls { Mono::Descending } else { Mono::Ascending })
-        }
-        _ => None,
-    }
 }
 
 /// Bare `ROWTIME` as a SELECT item or an alias.

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Spanned, visit_expressions};
 
+use super::calls::arguments;
 use super::columns::{Mono, ROWTIME, Value, dotted, quote};
-use super::expr::{arguments, unnested};
+use super::expr::unnested;
 use super::functions::{Call, function};
 use super::interval::{self, Length};
 use super::join::Source;

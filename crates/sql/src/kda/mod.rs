@@ -7,8 +7,10 @@
 //! started again without the application.
 //!
 //! text ([`text`]) → tokens ([`tokens`]) → statements ([`statements`]) → the graph ([`graph`]) → each SELECT
-//! ([`select`], with [`scope`] for names and [`expr`] for expressions).
+//! ([`select`], with [`scope`] for names and [`expr`] for expressions) → what its pump inserts ([`pump`]).
 
+mod arithmetic;
+mod calls;
 mod columns;
 mod dialect;
 mod expr;
@@ -17,7 +19,9 @@ mod graph;
 mod group;
 mod interval;
 mod join;
+mod literal;
 mod over;
+mod pump;
 mod scope;
 mod select;
 mod statements;

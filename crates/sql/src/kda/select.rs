@@ -12,8 +12,9 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::{Location, TokenWithSpan};
 
 use super::Findings;
+use super::calls::arguments;
 use super::columns::{Class, Column, Mono, ROWTIME, Value, items, quote, text};
-use super::expr::{Exprs, arguments, names_rowtime, unnested};
+use super::expr::{Exprs, names_rowtime, unnested};
 use super::graph::World;
 use super::group::Grouped;
 use super::interval;

@@ -2,8 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::{Expr, Function, Spanned, UnaryOperator};
 
+use super::calls::arguments;
 use super::columns::{Class, Column, ROWTIME, quote, text};
-use super::expr::{arguments, unnested};
+use super::expr::unnested;
 use super::functions::never_was;
 use super::select::{Block, Selects};
 use super::statements::fold;
