@@ -80,8 +80,8 @@ impl World {
 struct Node {
     name: Name,
     columns: Vec<Declared>,
-    /// The pumps that insert into it, by name, and what each inserts.
-    parts: Vec<(String, String)>,
+    /// What each of its pumps inserts.
+    parts: Vec<Part>,
     /// The streams that its pumps read.
     reads: BTreeSet<String>,
 }
@@ -97,6 +97,15 @@ pub(super) fn translate(statements: Vec<Statement>, findings: &mut Findings) -> 
         findings,
     };
     graph.translate(statements)
+}
+
+/// What a pump inserts into a stream.
+#[derive(Debug)]
+struct Part {
+    pump: String,
+    sql: String,
+    /// For an output, which does not go by the rows' time.
+    untimed: Option<String>,
 }
 
 struct Graph<'a> {
@@ -340,8 +349,9 @@ impl Graph<'_> {
             return Ok(());
         }
         let node = &mut self.nodes[place];
-        let part = assigned(pump, &block, &node.columns)?;
-        node.parts.push((pump.name.text.clone(), part));
+        let sql = assigned(pump, &block, &block.sql, &node.columns)?;
+        let untimed = block.untimed.as_ref().map(|rows| assigned(pump, &block, rows, &node.columns)).transpose()?;
+        node.parts.push(Part { pump: pump.name.text.clone(), sql, untimed });
         node.reads.extend(reads);
         Ok(())
     }
@@ -383,7 +393,8 @@ impl Graph<'_> {
         let names = names(&node.columns);
         last.push(Translated { sql, at });
         // A query for each pump, of its name where there is none of it yet: errors say whose rows they are.
-        for (pump, part) in &node.parts {
+        for Part { pump, sql, untimed } in &node.parts {
+            let part = untimed.as_ref().unwrap_or(sql);
             if self.queries.insert(pump.clone()) {
                 last.push(Translated { sql: format!("SET 'pipeline.name' = {}", text(&quote(pump))), at });
             }
@@ -468,7 +479,7 @@ impl Graph<'_> {
             let nulls: Vec<String> = nulls.collect();
             format!("SELECT {}, {ROWTIME_SQL} FROM {} WHERE FALSE", nulls.join(", "), quote(&input.view))
         } else {
-            node.parts.iter().map(|(_, part)| part.as_str()).collect::<Vec<_>>().join(" UNION ALL ")
+            node.parts.iter().map(|part| part.sql.as_str()).collect::<Vec<_>>().join(" UNION ALL ")
         };
         let sql = format!("CREATE VIEW {} AS {query}", quote(&self.view(&name.text)));
         views.push(Translated { sql, at: name.at });

@@ -10,8 +10,8 @@ pub(super) const TYPES_OPTION: &str = "kda.types";
 
 pub(super) const ROWTIME_SQL: &str = "\"ROWTIME\"";
 
-/// What a pump selects as the columns of its stream, ROWTIME behind them.
-pub(super) fn assigned(pump: &Pump, block: &Block, columns: &[Declared]) -> Result<String, SqlError> {
+/// What a pump selects as the columns of its stream, ROWTIME behind them. `rows`: the block's, timed or not.
+pub(super) fn assigned(pump: &Pump, block: &Block, rows: &str, columns: &[Declared]) -> Result<String, SqlError> {
     let mut sources: Vec<&Column> = block.columns.iter().collect();
     let mut targets: Vec<Option<&Declared>> = Vec::new();
     for name in &pump.columns {
@@ -53,7 +53,7 @@ pub(super) fn assigned(pump: &Pump, block: &Block, columns: &[Declared]) -> Resu
     let values: Vec<(String, &str)> = values.collect();
     let listed = items(values.iter().map(|(sql, name)| (sql.as_str(), *name)));
     let rows = match own.filter(|own| own != ROWTIME) {
-        None => format!("({})", block.sql),
+        None => format!("({rows})"),
         Some(own) => format!("TABLE(in_time(({}), DESCRIPTOR({ROWTIME_SQL}), DESCRIPTOR({})))", block.sql, quote(&own)),
     };
     Ok(format!("SELECT {listed}, {ROWTIME_SQL} FROM {rows}"))

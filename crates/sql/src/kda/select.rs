@@ -45,6 +45,8 @@ pub(super) struct Block {
     /// Columns that are there and not in `*`.
     pub(super) hidden: Vec<Column>,
     pub(super) is_stream: bool,
+    /// The same rows where nothing goes by their time: as windows give them.
+    pub(super) untimed: Option<String>,
 }
 
 /// The rows of a SELECT before what is around them.
@@ -136,6 +138,7 @@ impl Selects<'_> {
             columns: columns.collect(),
             hidden: Vec::new(),
             is_stream: left.is_stream,
+            untimed: None,
         })
     }
 
@@ -209,6 +212,7 @@ impl Selects<'_> {
                 columns,
                 hidden: Vec::new(),
                 is_stream: false,
+                untimed: None,
             });
         };
         let mut inner: Vec<(String, String)> = values
@@ -235,6 +239,7 @@ impl Selects<'_> {
         }
         let listed = items(inner.iter().map(|(sql, name)| (sql.as_str(), name.as_str())));
         let mut sql = format!("SELECT {listed} FROM {tail}");
+        let untimed = sql.clone();
         let time = quote(ROWTIME);
         let mut passed: Vec<String> = visible.iter().map(|name| quote(name)).collect();
         passed.push(time.clone());
@@ -267,13 +272,15 @@ impl Selects<'_> {
         } else if is_grouped {
             sql = format!("SELECT {} FROM TABLE(in_time(({sql}), DESCRIPTOR({time})))", passed.join(", "));
         }
-        if matches!(select.distinct, Some(Distinct::Distinct)) {
+        let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+        let untimed = (is_grouped && own.is_none() && !is_distinct && sorted.is_empty()).then_some(untimed);
+        if is_distinct {
             sql = Self::distinct(&sql, &columns, &passed)?;
         }
         if !sorted.is_empty() {
             sql = in_order(&sql, &sorted, &visible)?;
         }
-        Ok(Block { sql, columns, hidden: Vec::new(), is_stream: true })
+        Ok(Block { sql, columns, hidden: Vec::new(), is_stream: true, untimed })
     }
 
     /// Within the current value of what rises with time each row once, as soon as it is seen.

@@ -128,7 +128,7 @@ impl Selects<'_> {
         items.push(time.clone());
         let arguments = [vec![format!("({})", input.sql), format!("DESCRIPTOR({time})")], values].concat();
         let sql = format!("SELECT {} FROM TABLE({native}({}))", items.join(", "), arguments.join(", "));
-        Ok(Block { sql, columns, hidden, is_stream: true })
+        Ok(Block { sql, columns, hidden, is_stream: true, untimed: None })
     }
 }
 
